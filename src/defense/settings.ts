@@ -1,0 +1,69 @@
+/** The settings of the defence and their defaults (the paper's, sections 8 and 9.1). */
+
+/** Steps that `order` may name. `deflect` and `denoise` are the paper's; more can be registered beside them. */
+export type DefenceStep = 'deflect' | 'denoise';
+
+/** When the vote of an image may end before all of its runs were executed. */
+export type EarlyStop =
+  /** All runs are executed. */
+  | { readonly kind: 'off' }
+  /** Runs are executed only as long as they can change the winner: the label is that of all runs. */
+  | { readonly kind: 'exact' }
+  /** A sequential test: the label differs from that of all runs with at most this probability, in (0, 0.5). */
+  | { readonly kind: 'risk'; readonly probability: number };
+
+/** Resolved settings of one defence: all fields present, checked and frozen. */
+export interface DefenceSettings {
+  /** Stochastic runs an image, 1 to 1000. */
+  readonly runs: number;
+  /** K: draws a run, skipped ones included (rule `paper`), or channel writes (rule `official`). 0 to 10,000,000. */
+  readonly deflections: number;
+  /** r: apothem in pixels of the square window that a replacement is drawn from, 1 to 1024. */
+  readonly window: number;
+  /** Noise standard deviation on the [0,1] scale; `null` estimates it for each plane from its finest diagonal sub-band. */
+  readonly sigma: number | null;
+  /** Wavelet by its PyWavelets name: haar, db1 ... */
+  readonly wavelet: string;
+  /** Decomposition levels; `null` takes max(maximum level - 3, 1), as scikit-image does. */
+  readonly levels: number | null;
+  readonly shrink: 'bayes' | 'visu' | 'sure' | 'none';
+  readonly threshold: 'soft' | 'hard';
+  /** Which scikit-image behaviour the noise scale follows: up to 0.15 (`legacy`) or from 0.16 (`modern`). */
+  readonly variant: 'legacy' | 'modern';
+  readonly deflection: 'paper' | 'official' | 'none';
+  readonly sampling: 'uniform' | 'gaussian';
+  readonly replace: 'random' | 'min' | 'max' | 'mean';
+  readonly map: 'rcam' | 'cam' | 'uniform' | 'official';
+  /** Classes that the robust activation map averages over, 1 to 1000. */
+  readonly mapClasses: number;
+  readonly vote: 'majority' | 'mean';
+  readonly earlyStop: EarlyStop;
+  /** Any text; with the content hash of an image and the number of a run it fixes every draw. */
+  readonly seed: string;
+  /** Defend at the model's input size (the paper) or at the image's own, before the resize. */
+  readonly at: 'model' | 'original';
+  /** Steps in the order they are applied. */
+  readonly order: readonly DefenceStep[];
+}
+
+/** The paper's settings, but for the seed. */
+export const PAPER_SETTINGS: Omit<DefenceSettings, 'seed'> = Object.freeze({
+  runs: 10,
+  deflections: 100,
+  window: 10,
+  sigma: 0.04,
+  wavelet: 'db1',
+  levels: null,
+  shrink: 'bayes',
+  threshold: 'soft',
+  variant: 'legacy',
+  deflection: 'paper',
+  sampling: 'uniform',
+  replace: 'random',
+  map: 'rcam',
+  mapClasses: 5,
+  vote: 'majority',
+  earlyStop: Object.freeze({ kind: 'exact' }),
+  at: 'model',
+  order: Object.freeze(['deflect', 'denoise'] as const),
+});

@@ -1,0 +1,243 @@
+/**
+ * Glossary: the nouns of the system, each defined once. Code and documents use these words and no others.
+ *
+ * - **image key**: the name of an image inside its store, relative, with forward slashes.
+ * - **image**: 8-bit RGB pixels in memory, decoded under limits.
+ * - **activation map**: how strongly each place of an image speaks for the classes the model sees, at most 1.
+ * - **deflection**: the replacement of one pixel by another from its neighbourhood.
+ * - **run**: one stochastic pass of deflection and denoising over one image.
+ * - **vote**: the label that the model gives to the result of one run.
+ * - **verdict**: what Deflector says of one image: the voted label with its evidence, or an error with a stable code.
+ * - **suspicious**: said of an image whose voted label differs from the label of the undefended image.
+ * - **chunk**: the unit of work that moves between stages: 1 to 64 image keys.
+ * - **stage**: `fetch`, `defend` or `publish`: a function from a typed payload to a typed result.
+ * - **job**: one set of images defended under one set of settings.
+ * - **model**: a folder with a network, its preprocessing and its labels; **classifier**: a model made live by a runtime.
+ * - **localiser**: the model that makes the activation map, where it is not the classifier itself.
+ * - **recipe**: a named set of defence settings.
+ * - **store**: where image bytes come from; **sink**: where verdicts go.
+ */
+import type { ErrorCode } from './errors.js';
+
+export type { DefenceSettings, DefenceStep, EarlyStop } from './defense/settings.js';
+
+/** 8-bit RGB pixels, interleaved, row by row: `data.length === width * height * 3`. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** One value a pixel, row by row; at most 1; a pixel is deflected where its value lies below a uniform draw. */
+export interface ActivationMap {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Float32Array;
+}
+
+/** Feature maps of the last convolution: float32, planar [channels, height, width]. */
+export interface FeatureMaps {
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+  readonly data: Float32Array;
+}
+
+/** Weights of the linear classifier behind the global pooling: float32 [classes, channels], row by row. */
+export interface ClassifierHead {
+  readonly classes: number;
+  readonly channels: number;
+  readonly weights: Float32Array;
+}
+
+/** A class of a model. `id` is the WordNet id or another stable id; empty where the model has none. */
+export interface Label {
+  readonly index: number;
+  readonly id: string;
+  readonly name: string;
+}
+
+/** How an image becomes the model's input; read from `preprocessor_config.json`. */
+export interface Preprocessing {
+  /** Input size of the model in pixels. */
+  readonly width: number;
+  readonly height: number;
+  /**
+   * `crop-then-resize`: a centre square of side floor(cropFraction * shorter side), resized to the input size.
+   * `resize-then-crop`: shorter side to `resizeShortest` pixels, then a centre crop of the input size.
+   * `stretch`: the whole image to the input size.
+   */
+  readonly fit: 'crop-then-resize' | 'resize-then-crop' | 'stretch';
+  readonly cropFraction: number;
+  readonly resizeShortest: number;
+  readonly interpolation: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
+  /** Normalised value = (pixel / 255 - mean[c]) / std[c], channel by channel, RGB. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+  /** Order of the channels that the network reads. */
+  readonly channels: 'rgb' | 'bgr';
+  /** Layout of the network's input tensor. */
+  readonly layout: 'nchw' | 'nhwc';
+}
+
+/** Who a model is; recorded in every verdict. */
+export interface ModelIdentity {
+  readonly name: string;
+  /** SHA-256 of the network file, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** Port: a model made live by a runtime. One instance serves one caller at a time; batches only, no state between calls. */
+export interface Classifier {
+  readonly model: ModelIdentity;
+  /** What executes it, for people and metrics: `onnxruntime-cpu` ... */
+  readonly runtime: string;
+  readonly preprocessing: Preprocessing;
+  readonly labels: readonly Label[];
+  /** Present when the network ends in convolution, global pooling and a linear classifier: then it can make activation maps. */
+  readonly head: ClassifierHead | undefined;
+  /** Where the network's outputs are probabilities rather than logits. */
+  readonly outputs: 'logits' | 'probabilities';
+  /**
+   * Classifies a batch.
+   *
+   * @param input float32, normalised, `count` images in the layout of `preprocessing.layout`
+   * @param withFeatures also return the feature maps of the last convolution, [count, channels, height, width] (only with `head`)
+   * @returns float32 [count, classes], and features; owned by the caller. The values of one image do not depend on its batch mates.
+   * @throws DeflectorError INFERENCE_FAILED
+   */
+  classify(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput>;
+  dispose(): Promise<void>;
+}
+
+export interface ClassifierOutput {
+  /** float32 [count, classes], as the network gives them (see `Classifier.outputs`). */
+  readonly scores: Float32Array;
+  /** Present when asked for: `data` holds [count, channels, height, width]. */
+  readonly features: FeatureMaps | undefined;
+}
+
+/** An entry of a listing. */
+export interface ObjectEntry {
+  readonly key: string;
+  /** Bytes, where the listing tells. Never trusted: limits are applied while reading. */
+  readonly size: number | undefined;
+}
+
+/** Port: where bytes live. Keys are relative, with forward slashes; an adapter refuses any that would leave its root. */
+export interface ObjectStore {
+  /** For people and records, without secrets. */
+  readonly url: string;
+  /** All keys below `prefix`, in ascending order of their UTF-8 bytes, lazily. */
+  list(prefix?: string): AsyncIterable<ObjectEntry>;
+  /**
+   * Reads an object of at most `maxBytes` bytes.
+   *
+   * @throws DeflectorError IMAGE_NOT_FOUND, IMAGE_NOT_A_FILE, IMAGE_PERMISSION, IMAGE_TOO_MANY_BYTES, KEY_INVALID, STORE_UNAVAILABLE
+   */
+  read(key: string, maxBytes: number): Promise<Uint8Array>;
+  /** Writes whole or not at all: a reader never sees half of an object. @throws DeflectorError STORE_FULL, STORE_UNAVAILABLE, KEY_INVALID */
+  write(key: string, bytes: Uint8Array): Promise<void>;
+  delete(key: string): Promise<void>;
+}
+
+/** One image key of a job, with its place in the order of input. */
+export interface JobItem {
+  /** 0-based position in the input. */
+  readonly index: number;
+  readonly key: string;
+  /** Which of the job's stores holds it. */
+  readonly store: number;
+  /** Set when the listing already knows that the key cannot be defended (a bad manifest line ...). */
+  readonly error?: VerdictError;
+}
+
+/** An image that passed the fetch stage. `pixels` is at the model's input size, or at its own with `at: original`. */
+export interface FetchedImage {
+  readonly index: number;
+  readonly key: string;
+  /** SHA-256 of the bytes that were read, hexadecimal. */
+  readonly sha256: string;
+  readonly pixels: RgbImage;
+  readonly ms: { readonly fetch: number; readonly decode: number };
+}
+
+/** An image that did not. */
+export interface FailedImage {
+  readonly index: number;
+  readonly key: string;
+  /** Present when the bytes could be read. */
+  readonly sha256?: string;
+  readonly error: VerdictError;
+  readonly ms: { readonly fetch: number; readonly decode: number };
+}
+
+export interface VerdictError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** How many runs voted for a label. */
+export interface VoteCount {
+  readonly index: number;
+  readonly count: number;
+}
+
+export const VERDICT_SCHEMA = 'deflector/verdict@1';
+
+/** The verdict on an image that could be defended. Field order is the order of the printed JSON. */
+export interface OkVerdict {
+  readonly schema: typeof VERDICT_SCHEMA;
+  readonly key: string;
+  readonly sha256: string;
+  readonly status: 'ok';
+  readonly label: Label;
+  /** Runs executed, by label; most votes first, then lower index. */
+  readonly votes: readonly VoteCount[];
+  /** Runs asked for. */
+  readonly runs: number;
+  /** Runs that were needed. */
+  readonly runsExecuted: number;
+  /** Share of the executed runs that voted for `label`. */
+  readonly agreement: number;
+  /** Mean over the executed runs of the probability of `label`. */
+  readonly probability: number;
+  /** What the model says of the undefended image. */
+  readonly undefended: Label & { readonly probability: number };
+  readonly suspicious: boolean;
+  readonly seed: string;
+  readonly model: ModelIdentity;
+  readonly defence: Readonly<Record<string, unknown>>;
+  readonly ms: Readonly<Record<string, number>>;
+}
+
+export interface ErrorVerdict {
+  readonly schema: typeof VERDICT_SCHEMA;
+  readonly key: string;
+  readonly sha256?: string;
+  readonly status: 'error';
+  readonly error: VerdictError;
+  readonly ms: Readonly<Record<string, number>>;
+}
+
+export type Verdict = OkVerdict | ErrorVerdict;
+
+/** What one image looked like on its way to its verdict: the material of a panel. */
+export interface Explanation {
+  readonly verdict: OkVerdict;
+  /** The image as the defence saw it. */
+  readonly input: RgbImage;
+  readonly map: ActivationMap;
+  /** Pixels that run 0 deflected: indices row * width + column, ascending, each once. */
+  readonly deflected: Uint32Array;
+  /** Run 0, rounded to 8 bits. */
+  readonly defended: RgbImage;
+}
+
+/** Port: where verdicts go. */
+export interface ResultSink {
+  /** Takes the verdicts of a job in the order of input; resolves when they are durable. */
+  write(verdicts: readonly Verdict[]): Promise<void>;
+  close(): Promise<void>;
+}
