@@ -9,6 +9,7 @@
  */
 export const ERROR_CATALOGUE = {
   SETTINGS_INVALID: { kind: 'usage', remedy: 'Correct the setting that the message names.' },
+  COMMAND_INVALID: { kind: 'usage', remedy: 'See `deflector --help` and `deflector COMMAND --help`.' },
   INPUT_NOT_FOUND: { kind: 'usage', remedy: 'Check the path; quote a glob so that the shell leaves it alone.' },
   OUTPUT_EXISTS: {
     kind: 'usage',

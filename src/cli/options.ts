@@ -1,0 +1,62 @@
+/** Options that commands share, made from the table of settings. */
+import { type Command, Option } from 'commander';
+import { type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
+import { readSettingsFile } from '../config/settings-file.js';
+import { defaultText, flagOf, SETTING_NAMES, SETTINGS, type SettingGroup } from '../config/table.js';
+
+const HEADINGS: Readonly<Record<SettingGroup, string>> = {
+  defence: 'Defence settings:',
+  model: 'Model and runtime:',
+  limits: 'Limits on images:',
+  job: 'Job:',
+  output: 'Output:',
+};
+
+/** Adds the settings of the defence, the model, the limits and the output, with `--config` and `--json`. */
+export function addDefenceOptions(command: Command): Command {
+  for (const group of ['defence', 'model', 'limits', 'output'] as const) addGroup(command, group);
+  command.addOption(
+    new Option('--config <file>', 'settings file (default: deflector.yaml, if there is one)')
+      .env('DEFLECTOR_CONFIG')
+      .helpGroup(HEADINGS.output),
+  );
+  return addJsonOption(command);
+}
+
+/** Adds the settings of a bulk job. */
+export function addJobOptions(command: Command): Command {
+  return addGroup(command, 'job');
+}
+
+/** Adds `--json`: the command's result on standard output as one JSON value, everything else on standard error. */
+export function addJsonOption(command: Command): Command {
+  return command.addOption(new Option('--json', 'print the result as JSON').helpGroup(HEADINGS.output));
+}
+
+/**
+ * Resolves the settings of a command from its flags, the environment and deflector.yaml.
+ *
+ * @param recommendedRecipe the recipe that a model's folder recommends, if any; asked with the name of the model
+ * @throws DeflectorError SETTINGS_INVALID, and what `recommendedRecipe` throws
+ */
+export async function settingsFromCommand(
+  command: Command,
+  recommendedRecipe?: (model: string) => Promise<string | undefined>,
+): Promise<ResolvedOptions> {
+  const options: UserOptions & { config?: string } = command.optsWithGlobals();
+  const sources = { flags: options, env: process.env, file: await readSettingsFile(options.config) };
+  const settings = resolveSettings(sources);
+  const recipe = await recommendedRecipe?.(settings.model);
+  return recipe === undefined ? settings : resolveSettings({ ...sources, recipe });
+}
+
+function addGroup(command: Command, group: SettingGroup): Command {
+  for (const name of SETTING_NAMES) {
+    const { type, help, group: own } = SETTINGS[name];
+    if (own !== group) continue;
+    const value = type.placeholder === undefined ? '' : ` <${type.placeholder}>`;
+    const otherwise = type.placeholder === undefined ? '' : ` (default: ${defaultText(name)})`;
+    command.addOption(new Option(`${flagOf(name)}${value}`, `${help}${otherwise}`).helpGroup(HEADINGS[group]));
+  }
+  return command;
+}

@@ -1,0 +1,20 @@
+/** Recipes: named sets of defence settings. A flag, a variable or a key of deflector.yaml overrides what a recipe says. */
+import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
+
+/** All settings of a defence but for its seed, which is every job's own. */
+export type Recipe = Omit<DefenceSettings, 'seed'>;
+
+const RECIPES: ReadonlyMap<string, Recipe> = new Map([
+  ['paper', PAPER_SETTINGS],
+  ['official', Object.freeze<Recipe>({ ...PAPER_SETTINGS, deflection: 'official', deflections: 200, map: 'official' })],
+]);
+
+/** The recipe where neither the user nor the model's folder names one. */
+export const DEFAULT_RECIPE = 'paper';
+
+export const RECIPE_NAMES: readonly string[] = [...RECIPES.keys()];
+
+/** @returns `undefined` where there is no recipe of that name */
+export function findRecipe(name: string): Recipe | undefined {
+  return RECIPES.get(name);
+}

@@ -1,0 +1,165 @@
+/**
+ * User options become resolved options here, once, at the edge: a flag before an environment variable before
+ * deflector.yaml before the recipe. The result is checked and frozen, and its printed form starts the same run again.
+ */
+import type { DefenceSettings } from '../defense/settings.js';
+import { type DeflectorError, invalid } from '../errors.js';
+import { DEFAULT_RECIPE, findRecipe, RECIPE_NAMES, type Recipe } from './recipes.js';
+import { suggest } from './suggest.js';
+import {
+  flagOf,
+  SETTING_NAMES,
+  SETTINGS,
+  type Setting,
+  type SettingName,
+  type SettingValues,
+  variableOf,
+} from './table.js';
+import type { Printed } from './value-types.js';
+
+/** What a user may say: any of the settings, unchecked, as text or typed. */
+export type UserOptions = { readonly [K in SettingName]?: unknown };
+
+/** Everything a command needs to know of its settings: all fields present, checked and frozen. */
+export interface ResolvedOptions extends Omit<SettingValues, keyof DefenceSettings | 'recipe'> {
+  readonly defence: DefenceSettings;
+  /** The recipe that the defence settings began from. */
+  readonly recipe: string;
+}
+
+/** Where settings come from, first one first. */
+export interface SettingSources {
+  /** Values of flags, by setting name. */
+  readonly flags?: UserOptions | undefined;
+  /** The environment; an empty variable counts as absent. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** The content of deflector.yaml, as parsed, and its name for messages. */
+  readonly file?: { readonly name: string; readonly content: unknown } | undefined;
+  /** The recipe that the model's folder recommends. */
+  readonly recipe?: string | undefined;
+}
+
+const DEFENCE_NAMES = SETTING_NAMES.filter(name => SETTINGS[name].group === 'defence');
+
+interface Given {
+  readonly value: unknown;
+  /** The flag, variable or key by which the value came. */
+  readonly by: string;
+}
+
+/**
+ * Resolves all settings of a command.
+ *
+ * @throws DeflectorError SETTINGS_INVALID for a value out of its range and for an unknown key of the file
+ */
+export function resolveSettings(sources: SettingSources): ResolvedOptions {
+  const file = checkFile(sources.file);
+  return resolve(name => {
+    const flag = sources.flags?.[name];
+    if (flag !== undefined) return { value: flag, by: flagOf(name) };
+    const variable = sources.env?.[variableOf(name)];
+    if (variable !== undefined && variable !== '') return { value: variable, by: variableOf(name) };
+    const key = file?.content[name];
+    return key === undefined ? undefined : { value: key, by: `${name} in ${file?.name}` };
+  }, sources.recipe);
+}
+
+/**
+ * Resolves the settings of a defence made by a program.
+ *
+ * @throws DeflectorError SETTINGS_INVALID for a value out of its range and for an unknown name
+ */
+export function resolveDefence(
+  options: Partial<DefenceSettings> & { readonly recipe?: string | undefined } = {},
+): DefenceSettings {
+  for (const name of Object.keys(options)) {
+    if (!DEFENCE_NAMES.some(known => known === name)) throw unknownKey(name, 'the options', DEFENCE_NAMES);
+  }
+  return resolve(name => {
+    const value = (options as UserOptions)[name];
+    return value === undefined ? undefined : { value, by: name };
+  }, undefined).defence;
+}
+
+/** Settings as JSON: the keys and values that deflector.yaml takes, in the order of the table. */
+export function printSettings(options: ResolvedOptions): Record<string, Printed> {
+  return print({ ...options, ...options.defence }, SETTING_NAMES);
+}
+
+/** The settings of a defence as JSON, in the order of the table. */
+export function printDefence(settings: DefenceSettings): Record<string, Printed> {
+  return print(
+    settings,
+    SETTING_NAMES.filter(name => name in settings),
+  );
+}
+
+/** Settings as command line arguments, one `--flag=value` each. */
+export function printFlags(options: ResolvedOptions): string[] {
+  return Object.entries(printSettings(options)).flatMap(([name, value]) => {
+    if (typeof value === 'boolean') return value ? [flagOf(name)] : [];
+    return [`${flagOf(name)}=${Array.isArray(value) ? value.join(',') : value}`];
+  });
+}
+
+function resolve(given: (name: SettingName) => Given | undefined, recommended: string | undefined): ResolvedOptions {
+  const recipe = read('recipe', given('recipe')) ?? recommended ?? DEFAULT_RECIPE;
+  const base = findRecipe(recipe);
+  if (base === undefined) {
+    throw invalid("the recipe in the model's folder", `one of ${RECIPE_NAMES.join(', ')}`, recipe);
+  }
+  const defence: Record<string, unknown> = {};
+  const rest: Record<string, unknown> = {};
+  for (const name of SETTING_NAMES) {
+    if (name === 'recipe') continue;
+    const value = read(name, given(name));
+    const target = SETTINGS[name].group === 'defence' ? defence : rest;
+    target[name] = value === undefined ? fallbackOf(name, base) : value;
+  }
+  // Each value was read by the type that the table gives for its name.
+  return Object.freeze({ recipe, defence: Object.freeze(defence), ...rest }) as unknown as ResolvedOptions;
+}
+
+/** @returns the checked value, or `undefined` where no source names the setting */
+function read<K extends SettingName>(name: K, given: Given | undefined): SettingValues[K] | undefined {
+  if (given === undefined) return undefined;
+  const { type } = SETTINGS[name] as unknown as Setting<SettingValues[K]>;
+  const value = type.parse(given.value);
+  if (value === undefined) throw invalid(given.by, type.expected, given.value);
+  return value;
+}
+
+function fallbackOf(name: SettingName, recipe: Recipe): unknown {
+  const { fallback } = SETTINGS[name];
+  return fallback === undefined ? recipe[name as keyof Recipe] : fallback();
+}
+
+function print(values: Readonly<Partial<SettingValues>>, names: readonly SettingName[]): Record<string, Printed> {
+  const printed: Record<string, Printed> = {};
+  for (const name of names) {
+    const value = (SETTINGS[name].type as { print(value: unknown): Printed | undefined }).print(values[name]);
+    if (value !== undefined) printed[name] = value;
+  }
+  return printed;
+}
+
+function checkFile(file: SettingSources['file']): { name: string; content: UserOptions } | undefined {
+  if (file === undefined || file.content === null || file.content === undefined) return undefined;
+  const { name, content } = file;
+  if (typeof content !== 'object' || Array.isArray(content)) throw invalid(name, 'a mapping of settings', content);
+  for (const key of Object.keys(content)) if (!isSettingName(key)) throw unknownKey(key, name, SETTING_NAMES);
+  return { name, content };
+}
+
+function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(SETTINGS, name);
+}
+
+function unknownKey(key: string, where: string, names: readonly string[]): DeflectorError {
+  const meant = suggest(key, names);
+  return invalid(
+    where,
+    meant === undefined ? 'names of settings only' : `names of settings only (did you mean ${meant}?)`,
+    key,
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * The one table of settings: from it come the options of the command line, the names of the environment variables,
+ * the keys of deflector.yaml, the checks, and docs/settings.md.
+ */
+import { randomBytes } from 'node:crypto';
+import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
+import { availableCores } from './cores.js';
+import { RECIPE_NAMES, type Recipe } from './recipes.js';
+import {
+  EARLY_STOP,
+  integer,
+  number,
+  oneOf,
+  optional,
+  orAuto,
+  STEPS,
+  SWITCH,
+  text,
+  type ValueType,
+} from './value-types.js';
+
+export type SettingGroup = 'defence' | 'model' | 'limits' | 'job' | 'output';
+
+export interface Setting<T> {
+  readonly group: SettingGroup;
+  readonly type: ValueType<T>;
+  /** One line, no full stop. */
+  readonly help: string;
+  /** What holds where no source names the setting; `undefined`: the recipe says. */
+  readonly fallback: (() => T) | undefined;
+  /** The fallback in words, where it is worked out at the start. */
+  readonly fallbackText?: string;
+}
+
+/** A setting whose default is the recipe's. */
+function defence<T>(type: ValueType<T>, help: string): Setting<T> {
+  return { group: 'defence', type, help, fallback: undefined };
+}
+
+function setting<T>(
+  group: SettingGroup,
+  type: ValueType<T>,
+  fallback: T | (() => T),
+  help: string,
+  fallbackText?: string,
+): Setting<T> {
+  return {
+    group,
+    type,
+    help,
+    fallback: typeof fallback === 'function' ? (fallback as () => T) : () => fallback,
+    ...(fallbackText === undefined ? {} : { fallbackText }),
+  };
+}
+
+const UNLIMITED = Number.MAX_SAFE_INTEGER;
+
+export const SETTINGS = {
+  recipe: setting(
+    'defence',
+    optional(oneOf(RECIPE_NAMES)),
+    null,
+    'named set of all defence settings',
+    "the model folder's, else paper",
+  ),
+  runs: defence(integer(1, 1000), 'stochastic runs an image, each with one vote'),
+  deflections: defence(integer(0, 10_000_000), 'pixels drawn a run'),
+  window: defence(integer(1, 1024), 'apothem in pixels of the square that a replacement is drawn from'),
+  sigma: defence(orAuto(number(0, 1)), 'noise standard deviation on the [0,1] scale; auto estimates it for each plane'),
+  wavelet: defence(text('the name of a wavelet', 'name'), 'wavelet by its PyWavelets name: db1 (Haar), db2, sym4 ...'),
+  levels: defence(orAuto(integer(1, 30)), 'levels of the wavelet transform; auto takes as many as scikit-image'),
+  shrink: defence(oneOf(['bayes', 'visu', 'sure', 'none']), 'rule that sets the threshold of each sub-band'),
+  threshold: defence(oneOf(['soft', 'hard']), 'how coefficients below the threshold are removed'),
+  variant: defence(
+    oneOf(['legacy', 'modern']),
+    'noise scale of scikit-image up to 0.15 (legacy) or from 0.16 (modern)',
+  ),
+  deflection: defence(oneOf(['paper', 'official', 'none']), "rule of the paper, or of the authors' published code"),
+  sampling: defence(oneOf(['uniform', 'gaussian']), 'how a replacement is drawn from its square'),
+  replace: defence(oneOf(['random', 'min', 'max', 'mean']), 'which pixel of the square replaces'),
+  map: defence(oneOf(['rcam', 'cam', 'uniform', 'official']), 'activation map that spares what the model looks at'),
+  mapClasses: defence(integer(1, 1000), 'top classes that the robust activation map averages over'),
+  vote: defence(oneOf(['majority', 'mean']), 'label by most votes or by highest mean probability'),
+  earlyStop: defence(
+    EARLY_STOP,
+    'end the vote when it is settled (exact), or when it would change with probability below P',
+  ),
+  at: defence(oneOf(['model', 'original']), "defend at the model's input size, or at the image's own"),
+  order: defence(STEPS, 'steps in the order they are applied, separated by commas'),
+  seed: setting(
+    'defence',
+    text('text', 'text'),
+    () => randomBytes(16).toString('hex'),
+    'any text; fixes every draw, so that a run can be repeated',
+    'random, recorded in the results',
+  ),
+  model: setting(
+    'model',
+    text('the name or folder of a model', 'name'),
+    'efficientnet-lite0',
+    'name or folder of the classifier',
+  ),
+  localizer: setting(
+    'model',
+    optional(text('the name or folder of a model', 'name')),
+    null,
+    'name or folder of the model that makes the activation map',
+    'the model itself',
+  ),
+  runtime: setting('model', oneOf(['auto', 'onnxruntime-cpu']), 'auto', 'what executes the model'),
+  threads: setting(
+    'model',
+    integer(1, 1024),
+    () => availableCores(),
+    'worker threads; results do not depend on it',
+    'the cores that the process may use',
+  ),
+  batch: setting('model', integer(1, 256), 8, 'most runs that the model sees in one call'),
+  maxBytes: setting('limits', integer(1, UNLIMITED), 64 * 2 ** 20, 'largest image file, in bytes'),
+  maxPixels: setting('limits', integer(1, UNLIMITED), 100_000_000, 'largest image, in pixels, before it is decoded'),
+  imageTimeout: setting('limits', number(0.001, 86_400), 60, 'most seconds that decoding one image may take'),
+  emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
+  gallery: setting('job', integer(0, 10_000), 100, 'most images shown in the report'),
+  maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),
+  quiet: setting('output', SWITCH, false, 'no progress and no summary'),
+} satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
+
+type Table = typeof SETTINGS;
+
+/** The name of a setting: its key in deflector.yaml, in JSON and in the library. */
+export type SettingName = keyof Table;
+
+/** One value for each setting. */
+export type SettingValues = { readonly [K in SettingName]: Table[K] extends Setting<infer T> ? T : never };
+
+export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
+
+/** What holds where nothing else is said, for people; of a defence setting the value of recipe `paper`. */
+export function defaultText(name: SettingName): string {
+  const { fallback, fallbackText, type } = SETTINGS[name] as Setting<unknown>;
+  if (fallbackText !== undefined) return fallbackText;
+  const printed = type.print(fallback === undefined ? PAPER_SETTINGS[name as keyof Recipe] : fallback());
+  return Array.isArray(printed) ? printed.join(',') : String(printed);
+}
+
+/** `mapClasses` -> `--map-classes`. */
+export function flagOf(name: string): string {
+  return `--${name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `mapClasses` -> `DEFLECTOR_MAP_CLASSES`. */
+export function variableOf(name: string): string {
+  return `DEFLECTOR_${name.replace(/[A-Z]/g, letter => `_${letter}`).toUpperCase()}`;
+}

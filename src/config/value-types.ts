@@ -1,0 +1,134 @@
+/**
+ * The kinds of value that a setting can have. Each reads what people write (text from a flag, a variable or a file)
+ * as well as the typed value of the library, and prints a value so that reading it again gives the same value.
+ */
+import type { DefenceStep, EarlyStop } from '../defense/settings.js';
+
+/** What stands for a value in JSON, YAML and on the command line (a list is joined by commas there). */
+export type Printed = string | number | boolean | readonly string[];
+
+export interface ValueType<T> {
+  /** Completes 'Expected ... for'. */
+  readonly expected: string;
+  /** Stands for the value in `--help`; `undefined` for a switch that takes none. */
+  readonly placeholder: string | undefined;
+  /** @returns the value, or `undefined` where `value` is not one */
+  parse(value: unknown): T | undefined;
+  /** @returns `undefined` where leaving the setting out says the same */
+  print(value: T): Printed | undefined;
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function toNumber(value: unknown): number {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' && NUMBER.test(value.trim()) ? Number(value) : Number.NaN;
+}
+
+export function integer(min: number, max: number): ValueType<number> {
+  return {
+    expected: `an integer from ${min} to ${max}`,
+    placeholder: 'n',
+    parse: value => {
+      const number = toNumber(value);
+      return Number.isSafeInteger(number) && number >= min && number <= max ? number : undefined;
+    },
+    print: value => value,
+  };
+}
+
+export function number(min: number, max: number): ValueType<number> {
+  return {
+    expected: `a number from ${min} to ${max}`,
+    placeholder: 'x',
+    parse: value => {
+      const number = toNumber(value);
+      return number >= min && number <= max ? number : undefined;
+    },
+    print: value => value,
+  };
+}
+
+/** A value, or `auto`, which is `null` in the resolved settings: the defence works it out for each image. */
+export function orAuto<T>(type: ValueType<T>): ValueType<T | null> {
+  return {
+    expected: `${type.expected}, or auto`,
+    placeholder: `${type.placeholder}|auto`,
+    parse: value => (value === null || value === 'auto' ? null : type.parse(value)),
+    print: value => (value === null ? 'auto' : type.print(value)),
+  };
+}
+
+/** A value, or nothing at all. */
+export function optional<T>(type: ValueType<T>): ValueType<T | null> {
+  return {
+    ...type,
+    parse: value => (value === null ? null : type.parse(value)),
+    print: value => (value === null ? undefined : type.print(value)),
+  };
+}
+
+export function oneOf<const T extends string>(choices: readonly T[]): ValueType<T> {
+  return {
+    expected: `one of ${choices.join(', ')}`,
+    placeholder: choices.join('|'),
+    parse: value => choices.find(choice => choice === value),
+    print: value => value,
+  };
+}
+
+export function text(what: string, placeholder: string): ValueType<string> {
+  return {
+    expected: what,
+    placeholder,
+    parse: value => {
+      const given = typeof value === 'number' ? String(value) : value;
+      return typeof given === 'string' && given !== '' ? given : undefined;
+    },
+    print: value => value,
+  };
+}
+
+export const SWITCH: ValueType<boolean> = {
+  expected: 'true or false',
+  placeholder: undefined,
+  parse: value => {
+    if (value === true || value === 'true' || value === '1') return true;
+    return value === false || value === 'false' || value === '0' ? false : undefined;
+  },
+  print: value => value,
+};
+
+export const EARLY_STOP: ValueType<EarlyStop> = {
+  expected: 'exact, off, or risk:P with P above 0 and below 0.5',
+  placeholder: 'exact|risk:P|off',
+  parse: value => {
+    if (value === 'exact' || value === 'off') return Object.freeze({ kind: value });
+    if (typeof value === 'string' && value.startsWith('risk:')) return risk(toNumber(value.slice('risk:'.length)));
+    if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
+    if (value.kind === 'exact' || value.kind === 'off') return Object.freeze({ kind: value.kind });
+    return value.kind === 'risk' && 'probability' in value ? risk(toNumber(value.probability)) : undefined;
+  },
+  print: value => (value.kind === 'risk' ? `risk:${value.probability}` : value.kind),
+};
+
+function risk(probability: number): EarlyStop | undefined {
+  return probability > 0 && probability < 0.5 ? Object.freeze({ kind: 'risk', probability }) : undefined;
+}
+
+/** Some of the names, in an order of the user's, each at most once. */
+export function sequence<const T extends string>(names: readonly T[]): ValueType<readonly T[]> {
+  return {
+    expected: `a list of ${names.join(', ')}, each at most once`,
+    placeholder: 'steps',
+    parse: value => {
+      const given = typeof value === 'string' ? value.split(',').map(name => name.trim()) : value;
+      if (!Array.isArray(given) || given.length === 0 || new Set(given).size < given.length) return undefined;
+      const known = given.map(name => names.find(candidate => candidate === name));
+      return known.every(name => name !== undefined) ? Object.freeze(known) : undefined;
+    },
+    print: value => value,
+  };
+}
+
+export const STEPS: ValueType<readonly DefenceStep[]> = sequence(['deflect', 'denoise']);

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { findRecipe, RECIPE_NAMES } from '../../src/config/recipes.js';
+import {
+  printDefence,
+  printFlags,
+  printSettings,
+  type ResolvedOptions,
+  resolveDefence,
+  resolveSettings,
+  type SettingSources,
+} from '../../src/config/settings.js';
+import { SETTING_NAMES, SETTINGS, variableOf } from '../../src/config/table.js';
+import { PAPER_SETTINGS } from '../../src/defense/settings.js';
+import { DeflectorError } from '../../src/errors.js';
+
+function refusal(sources: SettingSources): string {
+  try {
+    resolveSettings(sources);
+  } catch (error) {
+    assert.ok(error instanceof DeflectorError);
+    assert.equal(error.code, 'SETTINGS_INVALID');
+    return error.message;
+  }
+  return assert.fail('the settings were taken');
+}
+
+/** What a shell would do with printed flags. */
+function parseFlags(flags: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(
+    flags.map(flag => {
+      const [, name = '', value] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? [];
+      return [name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase()), value ?? true];
+    }),
+  );
+}
+
+const decimal = (min: number, max: number) => fc.double({ min, max, noNaN: true }).map(x => x + 0);
+const name = fc.string({ minLength: 1 }).filter(text => text.trim() !== '');
+
+/** Any settings that a user may give, typed or as text. */
+const userOptions = fc.record(
+  {
+    recipe: fc.constantFrom(...RECIPE_NAMES),
+    runs: fc.integer({ min: 1, max: 1000 }),
+    deflections: fc.integer({ min: 0, max: 10_000_000 }).map(String),
+    window: fc.integer({ min: 1, max: 1024 }),
+    sigma: fc.oneof(decimal(0, 1), fc.constant('auto'), fc.constant(null)),
+    wavelet: fc.constantFrom('haar', 'db1', 'db2', 'sym4'),
+    levels: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constant('auto')),
+    shrink: fc.constantFrom('bayes', 'visu', 'sure', 'none'),
+    threshold: fc.constantFrom('soft', 'hard'),
+    variant: fc.constantFrom('legacy', 'modern'),
+    deflection: fc.constantFrom('paper', 'official', 'none'),
+    sampling: fc.constantFrom('uniform', 'gaussian'),
+    replace: fc.constantFrom('random', 'min', 'max', 'mean'),
+    map: fc.constantFrom('rcam', 'cam', 'uniform', 'official'),
+    mapClasses: fc.integer({ min: 1, max: 1000 }),
+    vote: fc.constantFrom('majority', 'mean'),
+    earlyStop: fc.oneof(
+      fc.constantFrom('exact', 'off'),
+      decimal(1e-12, 0.4999).map(probability => `risk:${probability}`),
+      decimal(1e-12, 0.4999).map(probability => ({ kind: 'risk', probability })),
+    ),
+    seed: name,
+    at: fc.constantFrom('model', 'original'),
+    order: fc.oneof(
+      fc.constantFrom('deflect', 'denoise', 'denoise, deflect', 'deflect,denoise'),
+      fc.shuffledSubarray(['deflect', 'denoise'], { minLength: 1 }),
+    ),
+    model: name,
+    localizer: fc.oneof(name, fc.constant(null)),
+    threads: fc.integer({ min: 1, max: 1024 }),
+    batch: fc.integer({ min: 1, max: 256 }),
+    maxBytes: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    maxPixels: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+    imageTimeout: decimal(0.001, 86_400),
+    emit: fc.constantFrom('none', 'defended'),
+    gallery: fc.integer({ min: 0, max: 10_000 }),
+    maxErrors: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    quiet: fc.boolean(),
+  },
+  { requiredKeys: [] },
+);
+
+describe('settings', () => {
+  it('are those of the paper, sections 8 and 9.1, where nobody says otherwise', () => {
+    const { defence, recipe } = resolveSettings({ flags: { seed: 's' } });
+    assert.deepEqual(defence, { ...PAPER_SETTINGS, seed: 's' });
+    assert.equal(recipe, 'paper');
+  });
+
+  it('come from a flag before a variable before the file before the recipe', () => {
+    const file = { name: 'deflector.yaml', content: { runs: '4', window: '5', sigma: '0.1' } };
+    const env = { DEFLECTOR_RUNS: '3', DEFLECTOR_WINDOW: '6' };
+    const { defence } = resolveSettings({ flags: { runs: '2' }, env, file, recipe: 'official' });
+    assert.deepEqual(
+      [defence.runs, defence.window, defence.sigma, defence.deflections, defence.deflection],
+      [2, 6, 0.1, 200, 'official'],
+    );
+  });
+
+  it('begin from the recipe that the user names rather than the one of the model', () => {
+    const sources = { env: { DEFLECTOR_RECIPE: 'paper' }, recipe: 'official' };
+    assert.equal(resolveSettings(sources).recipe, 'paper');
+    assert.equal(resolveSettings(sources).defence.deflections, 100);
+  });
+
+  it('are frozen through and through', () => {
+    const resolved = resolveSettings({ flags: { earlyStop: 'risk:0.001', order: 'denoise,deflect' } });
+    for (const part of [resolved, resolved.defence, resolved.defence.earlyStop, resolved.defence.order]) {
+      assert.ok(Object.isFrozen(part));
+    }
+  });
+
+  it('print so that their printed form, as flags, as a file or as variables, starts the same run again', () => {
+    fc.assert(
+      fc.property(userOptions, options => {
+        const first: ResolvedOptions = resolveSettings({ flags: options });
+        const printed = printSettings(first);
+        assert.deepEqual(resolveSettings({ flags: parseFlags(printFlags(first)) }), first);
+        assert.deepEqual(resolveSettings({ file: { name: 'f', content: printed } }), first);
+        const env = Object.fromEntries(
+          Object.entries(printed).map(([key, value]) => [variableOf(key), String(value)] as const),
+        );
+        assert.deepEqual(resolveSettings({ env }), first);
+        assert.deepEqual(JSON.parse(JSON.stringify(printed)), printed);
+        assert.deepEqual(resolveDefence(printDefence(first.defence) as never), first.defence);
+      }),
+    );
+  });
+
+  it('draw a fresh seed of 128 bits where none is given', () => {
+    const seeds = [1, 2].map(() => resolveSettings({}).defence.seed);
+    for (const seed of seeds) assert.match(seed, /^[0-9a-f]{32}$/);
+    assert.notEqual(seeds[0], seeds[1]);
+  });
+
+  it('take any text as a seed, and keep leading zeros', () => {
+    assert.equal(resolveSettings({ env: { DEFLECTOR_SEED: '007' } }).defence.seed, '007');
+    assert.equal(resolveSettings({ flags: { seed: ' ü\n' } }).defence.seed, ' ü\n');
+  });
+
+  it('count an empty variable as absent', () => {
+    assert.equal(resolveSettings({ env: { DEFLECTOR_RUNS: '' } }).defence.runs, 10);
+  });
+});
+
+describe('a setting out of its range', () => {
+  const cases: readonly (readonly [SettingSources, string])[] = [
+    [{ flags: { runs: '0' } }, 'Expected an integer from 1 to 1000 for --runs but received "0"'],
+    [{ flags: { runs: '2.5' } }, 'Expected an integer from 1 to 1000 for --runs but received "2.5"'],
+    [{ flags: { runs: 'ten' } }, 'Expected an integer from 1 to 1000 for --runs but received "ten"'],
+    [
+      { env: { DEFLECTOR_SIGMA: '-0.1' } },
+      'Expected a number from 0 to 1, or auto for DEFLECTOR_SIGMA but received "-0.1"',
+    ],
+    [
+      { env: { DEFLECTOR_MAP_CLASSES: ' ' } },
+      'Expected an integer from 1 to 1000 for DEFLECTOR_MAP_CLASSES but received " "',
+    ],
+    [
+      { file: { name: 'deflector.yaml', content: { shrink: 'baye' } } },
+      'Expected one of bayes, visu, sure, none for shrink in deflector.yaml but received "baye"',
+    ],
+    [
+      { flags: { earlyStop: 'risk:0.5' } },
+      'Expected exact, off, or risk:P with P above 0 and below 0.5 for --early-stop but received "risk:0.5"',
+    ],
+    [
+      { flags: { order: 'deflect,blur' } },
+      'Expected a list of deflect, denoise, each at most once for --order but received "deflect,blur"',
+    ],
+    [
+      { flags: { order: 'deflect,deflect' } },
+      'Expected a list of deflect, denoise, each at most once for --order but received "deflect,deflect"',
+    ],
+    [{ flags: { seed: '' } }, 'Expected text for --seed but received ""'],
+    [{ flags: { quiet: 'yes' } }, 'Expected true or false for --quiet but received "yes"'],
+    [{ flags: { recipe: 'papr' } }, 'Expected one of paper, official for --recipe but received "papr"'],
+    [{ recipe: 'x' }, 'Expected one of paper, official for the recipe in the model\'s folder but received "x"'],
+    [
+      { file: { name: 'deflector.yaml', content: { 'map-clases': '5' } } },
+      'Expected names of settings only (did you mean mapClasses?) for deflector.yaml but received "map-clases"',
+    ],
+    [
+      { file: { name: 'deflector.yaml', content: { zzzzzz: '5' } } },
+      'Expected names of settings only for deflector.yaml but received "zzzzzz"',
+    ],
+    [
+      { file: { name: 'deflector.yaml', content: ['runs'] } },
+      'Expected a mapping of settings for deflector.yaml but received a list of 1',
+    ],
+  ];
+  for (const [sources, message] of cases) {
+    it(`is refused: ${message}`, () => assert.equal(refusal(sources), message));
+  }
+
+  it('is refused in a program too, under the name that the program used', () => {
+    assert.throws(() => resolveDefence({ window: 0 }), {
+      message: 'Expected an integer from 1 to 1024 for window but received 0',
+    });
+    assert.throws(() => resolveDefence({ earlyStop: { kind: 'risk', probability: 1 } }), { code: 'SETTINGS_INVALID' });
+    assert.throws(() => resolveDefence({ threads: 2 } as never), {
+      message: 'Expected names of settings only for the options but received "threads"',
+    });
+  });
+});
+
+describe('the table of settings', () => {
+  it('holds every setting of a defence, and recipes hold all but the seed', () => {
+    const names = SETTING_NAMES.filter(key => SETTINGS[key].group === 'defence' && key !== 'recipe' && key !== 'seed');
+    for (const recipe of RECIPE_NAMES) assert.deepEqual(Object.keys(findRecipe(recipe) ?? {}).sort(), names.sort());
+  });
+
+  it('gives each fallback as a value of its own type', () => {
+    for (const key of SETTING_NAMES) {
+      const { fallback, type } = SETTINGS[key];
+      if (fallback !== undefined) assert.notEqual(type.parse(fallback()), undefined, key);
+    }
+  });
+});
