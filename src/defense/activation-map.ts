@@ -1,0 +1,194 @@
+/**
+ * Activation maps: how strongly each place of an image speaks for the classes the model sees (the paper, section 6.1).
+ */
+import type { ActivationMap, ClassifierHead, FeatureMaps } from '../types.js';
+import type { DefenceSettings } from './settings.js';
+
+/** Feature maps or weights in single or double precision: networks give the one, reference values have the other. */
+type Wide<T> = { readonly [K in keyof T]: T[K] extends Float32Array ? Float32Array | Float64Array : T[K] };
+
+/** Values row by row in double precision, in any range. */
+export interface Grid {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Float64Array;
+}
+
+/**
+ * How places of the large grid lie on the small one (names and formulas of ONNX Resize). Deflector uses `half_pixel`,
+ * which aligns the outer edges; the authors' TensorFlow had `asymmetric`.
+ */
+export type Alignment = 'half_pixel' | 'align_corners' | 'asymmetric';
+
+/** Weights of the classes in the authors' maps, the top class first. Their last is .075 where halving gives .03125. */
+const OFFICIAL_WEIGHTS = [0.5, 0.25, 0.125, 0.0625, 0.075];
+
+/**
+ * Classes with the highest scores.
+ *
+ * @param scores one for each class, logits or probabilities
+ * @returns at most `count` indices, the highest score first; the lower index where two are equal
+ */
+export function topClasses(scores: Float32Array | Float64Array, count: number): number[] {
+  const top: number[] = [];
+  for (let c = 0; c < scores.length; c++) {
+    if (top.length === count && !(scores[c]! > scores[top[count - 1]!]!)) continue;
+    let place = Math.min(top.length, count - 1);
+    for (; place > 0 && scores[c]! > scores[top[place - 1]!]!; place--) top[place] = top[place - 1]!;
+    top[place] = c;
+  }
+  return top;
+}
+
+/**
+ * Equation 5 before normalisation: the weighted sum of the classes' maps M_c(x,y) = sum_k w[c,k] f_k(x,y) (equation 4).
+ * The weights are summed first, so that the features are read once however many classes there are.
+ *
+ * @param classes indices into the head, the top class first
+ * @param weights one for each class
+ * @returns a grid of the features' size
+ */
+export function weightedClassMaps(
+  features: Wide<FeatureMaps>,
+  head: Wide<ClassifierHead>,
+  classes: readonly number[],
+  weights: readonly number[],
+): Grid {
+  const { channels, width, height } = features;
+  const size = width * height;
+  const data = new Float64Array(size);
+  for (let k = 0; k < channels; k++) {
+    let weight = 0;
+    for (let i = 0; i < classes.length; i++) weight += weights[i]! * head.weights[classes[i]! * channels + k]!;
+    const start = k * size;
+    for (let p = 0; p < size; p++) data[p]! += weight * features.data[start + p]!;
+  }
+  return { width, height, data };
+}
+
+/** The weights of equation 5: 1/2, 1/4, ... for `count` classes. They add to 1 - 2^-count, which the division by the maximum cancels. */
+export function halvingWeights(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => 0.5 ** (i + 1));
+}
+
+/** Bilinear resizing; places beyond the outer samples take the nearest one. */
+export function resizeBilinear(grid: Grid, width: number, height: number, alignment: Alignment): Grid {
+  const columns = samples(grid.width, width, alignment);
+  const rows = samples(grid.height, height, alignment);
+  const data = new Float64Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const top = rows.low[y]! * grid.width;
+    const bottom = rows.high[y]! * grid.width;
+    const down = rows.fraction[y]!;
+    for (let x = 0; x < width; x++) {
+      const left = columns.low[x]!;
+      const right = columns.high[x]!;
+      const over = columns.fraction[x]!;
+      const above = grid.data[top + left]! * (1 - down) + grid.data[bottom + left]! * down;
+      const beside = grid.data[top + right]! * (1 - down) + grid.data[bottom + right]! * down;
+      data[y * width + x] = above * (1 - over) + beside * over;
+    }
+  }
+  return { width, height, data };
+}
+
+/** Where the places of one axis read: two samples and the share of the second. */
+function samples(from: number, to: number, alignment: Alignment) {
+  const low = new Uint32Array(to);
+  const high = new Uint32Array(to);
+  const fraction = new Float64Array(to);
+  for (let i = 0; i < to; i++) {
+    const place = Math.min(Math.max(sourcePlace(i, from, to, alignment), 0), from - 1);
+    low[i] = Math.floor(place);
+    high[i] = Math.min(low[i]! + 1, from - 1);
+    fraction[i] = place - low[i]!;
+  }
+  return { low, high, fraction };
+}
+
+function sourcePlace(i: number, from: number, to: number, alignment: Alignment): number {
+  if (alignment === 'half_pixel') return ((i + 0.5) * from) / to - 0.5;
+  if (alignment === 'align_corners') return to > 1 ? (i * (from - 1)) / (to - 1) : 0;
+  return (i * from) / to;
+}
+
+/** The grid divided by its maximum; `undefined` where that is not positive and no place stands out. */
+export function divideByMax(grid: Grid): Grid | undefined {
+  const max = grid.data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return max > 0 && Number.isFinite(max) ? { ...grid, data: grid.data.map(value => value / max) } : undefined;
+}
+
+/** The grid stretched to [0,1]; `undefined` where it is constant. */
+export function stretchToUnit(grid: Grid): Grid | undefined {
+  const min = grid.data.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
+  const max = grid.data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+  return max - min > 0 && Number.isFinite(max - min)
+    ? { ...grid, data: grid.data.map(value => (value - min) / (max - min)) }
+    : undefined;
+}
+
+/** Weighted sum of the classes' maps, each resized and stretched to [0,1] by itself; a constant map adds nothing. */
+export function weightedUnitMaps(
+  features: Wide<FeatureMaps>,
+  head: Wide<ClassifierHead>,
+  classes: readonly number[],
+  weights: readonly number[],
+  width: number,
+  height: number,
+  alignment: Alignment,
+): Grid {
+  const data = new Float64Array(width * height);
+  classes.forEach((label, i) => {
+    const map = stretchToUnit(
+      resizeBilinear(weightedClassMaps(features, head, [label], [1]), width, height, alignment),
+    );
+    map?.data.forEach((value, p) => {
+      data[p]! += weights[i]! * value;
+    });
+  });
+  return { width, height, data };
+}
+
+/**
+ * The activation map of one image.
+ *
+ * `rcam`: equations 4 and 5 over the `mapClasses` top classes, resized, divided by the maximum. `cam`: the same of the top
+ * class alone. `official`: each of at most five top classes resized and stretched to [0,1], summed with the authors'
+ * weights .5 .25 .125 .0625 .075, stretched again, as their code does on loading. `uniform`: no map.
+ *
+ * @param scores logits or probabilities of this image, one for each class
+ * @param width of the map, in pixels of the image it belongs to
+ * @param height likewise
+ * @returns values in [0,1] (what lies below 0 counts as 0), or `undefined`, which deflects everywhere: for `uniform`, and
+ *   where no value is positive
+ */
+export function activationMap(
+  settings: Pick<DefenceSettings, 'map' | 'mapClasses'>,
+  features: FeatureMaps,
+  head: ClassifierHead,
+  scores: Float32Array | Float64Array,
+  width: number,
+  height: number,
+): ActivationMap | undefined {
+  const grid = normalisedMap(settings, features, head, scores, width, height);
+  if (grid === undefined) return undefined;
+  return { width, height, data: Float32Array.from(grid.data, value => Math.max(value, 0)) };
+}
+
+function normalisedMap(
+  settings: Pick<DefenceSettings, 'map' | 'mapClasses'>,
+  features: FeatureMaps,
+  head: ClassifierHead,
+  scores: Float32Array | Float64Array,
+  width: number,
+  height: number,
+): Grid | undefined {
+  if (settings.map === 'uniform') return undefined;
+  if (settings.map === 'official') {
+    const classes = topClasses(scores, Math.min(settings.mapClasses, OFFICIAL_WEIGHTS.length));
+    return stretchToUnit(weightedUnitMaps(features, head, classes, OFFICIAL_WEIGHTS, width, height, 'half_pixel'));
+  }
+  const classes = topClasses(scores, settings.map === 'cam' ? 1 : settings.mapClasses);
+  const small = weightedClassMaps(features, head, classes, halvingWeights(classes.length));
+  return divideByMax(resizeBilinear(small, width, height, 'half_pixel'));
+}
