@@ -96,6 +96,8 @@ export interface Classifier {
   readonly labels: readonly Label[];
   /** Present when the network ends in convolution, global pooling and a linear classifier: then it can make activation maps. */
   readonly head: ClassifierHead | undefined;
+  /** Where there is no head: why, as a clause for a message. */
+  readonly headless: string | undefined;
   /** Where the network's outputs are probabilities rather than logits. */
   readonly outputs: 'logits' | 'probabilities';
   /**

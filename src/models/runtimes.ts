@@ -1,0 +1,60 @@
+/** What can execute a model. A runtime is asked for by its name and never replaced by another in silence. */
+import { invalid } from '../errors.js';
+import type { Classifier } from '../types.js';
+import type { Model } from './model.js';
+import { createOnnxClassifier, loadOnnxRuntime } from './onnx-classifier.js';
+
+export interface RuntimeOptions {
+  /** Threads that compute one batch. Default 1. */
+  readonly threads?: number;
+}
+
+export interface Runtime {
+  readonly name: string;
+  /**
+   * Finds out by using it whether the runtime works here.
+   *
+   * @returns its version, for people
+   * @throws DeflectorError RUNTIME_UNAVAILABLE with what is missing
+   */
+  probe(): Promise<string>;
+  /** @throws DeflectorError RUNTIME_UNAVAILABLE, MODEL_INVALID, MODEL_UNSUPPORTED */
+  open(model: Model, options: RuntimeOptions): Promise<Classifier>;
+}
+
+const ONNX_RUNTIME_CPU: Runtime = {
+  name: 'onnxruntime-cpu',
+  async probe() {
+    return `onnxruntime-node ${(await loadOnnxRuntime()).env.versions.node ?? ''}`.trimEnd();
+  },
+  open: (model, options) => createOnnxClassifier(model, { ...options, provider: 'cpu', runtime: 'onnxruntime-cpu' }),
+};
+
+/** All runtimes; `auto` stands for the first. */
+export const RUNTIMES: readonly Runtime[] = [ONNX_RUNTIME_CPU];
+
+/**
+ * A runtime by its name.
+ *
+ * @throws DeflectorError SETTINGS_INVALID
+ */
+export function runtimeCalled(name: string): Runtime {
+  const found = name === 'auto' ? RUNTIMES[0] : RUNTIMES.find(runtime => runtime.name === name);
+  if (found === undefined) {
+    throw invalid('--runtime', ['auto', ...RUNTIMES.map(runtime => runtime.name)].join(' or '), name);
+  }
+  return found;
+}
+
+/**
+ * Makes a model live.
+ *
+ * @param runtime name of a runtime, or `auto`
+ * @throws DeflectorError SETTINGS_INVALID, RUNTIME_UNAVAILABLE, MODEL_INVALID, MODEL_UNSUPPORTED
+ */
+export function openClassifier(
+  model: Model,
+  options: RuntimeOptions & { readonly runtime?: string } = {},
+): Promise<Classifier> {
+  return runtimeCalled(options.runtime ?? 'auto').open(model, options);
+}
