@@ -119,6 +119,20 @@ export interface ClassifierOutput {
   readonly features: FeatureMaps | undefined;
 }
 
+/** Port: what activation maps are made from, where the classifier's own network does not give it. */
+export interface Localizer {
+  readonly model: ModelIdentity;
+  readonly head: ClassifierHead;
+  /**
+   * Looks at images of any size, the whole of each: the feature maps span the image edge to edge.
+   *
+   * @returns scores and features as `Classifier.classify` gives them for `images.length` images, with the localiser's classes
+   * @throws DeflectorError INFERENCE_FAILED
+   */
+  locate(images: readonly RgbImage[]): Promise<ClassifierOutput & { readonly features: FeatureMaps }>;
+  dispose(): Promise<void>;
+}
+
 /** An entry of a listing. */
 export interface ObjectEntry {
   readonly key: string;
