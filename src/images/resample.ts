@@ -212,12 +212,20 @@ const RGB8: Passes<Uint8Array> = {
       const tap = i * tapStride;
       const end = tap + count[i]!;
       const line = i * length;
-      for (let x = 0; x < length; x++) {
-        let sum = HALF;
+      // Three sums at a time, as in the other pass, so that a weight is read once for all of them.
+      for (let x = 0; x < length; x += 3) {
+        let red = HALF;
+        let green = HALF;
+        let blue = HALF;
         for (let k = tap, from = begin + x; k < end; k++, from += stride) {
-          sum = (sum + Math.imul(data[from]!, weights[k]!)) | 0;
+          const weight = weights[k]!;
+          red = (red + Math.imul(data[from]!, weight)) | 0;
+          green = (green + Math.imul(data[from + 1]!, weight)) | 0;
+          blue = (blue + Math.imul(data[from + 2]!, weight)) | 0;
         }
-        out[line + x] = sum >> FRACTION_BITS;
+        out[line + x] = red >> FRACTION_BITS;
+        out[line + x + 1] = green >> FRACTION_BITS;
+        out[line + x + 2] = blue >> FRACTION_BITS;
       }
     }
     return new Uint8Array(out.buffer);
