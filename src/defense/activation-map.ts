@@ -2,17 +2,11 @@
  * Activation maps: how strongly each place of an image speaks for the classes the model sees (the paper, section 6.1).
  */
 import type { ActivationMap, ClassifierHead, FeatureMaps } from '../types.js';
+import type { Grid } from './grid.js';
 import type { DefenceSettings } from './settings.js';
 
 /** Feature maps or weights in single or double precision: networks give the one, reference values have the other. */
 type Wide<T> = { readonly [K in keyof T]: T[K] extends Float32Array ? Float32Array | Float64Array : T[K] };
-
-/** Values row by row in double precision, in any range. */
-export interface Grid {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Float64Array;
-}
 
 /**
  * How places of the large grid lie on the small one (names and formulas of ONNX Resize). Deflector uses `half_pixel`,

@@ -3,6 +3,7 @@
  */
 import type { ActivationMap } from '../types.js';
 import type { UniformSource } from './defender.js';
+import type { Grid, Planes } from './grid.js';
 import type { DefenceSettings } from './settings.js';
 
 /** The settings that deflection reads. */
@@ -157,9 +158,6 @@ export function drawDeflections(
   return into;
 }
 
-/** Planes R, G, B of one image, row by row, in any unit. */
-export type RgbPlanes = readonly [Float64Array, Float64Array, Float64Array];
-
 /**
  * Applies deflections.
  *
@@ -172,11 +170,9 @@ export type RgbPlanes = readonly [Float64Array, Float64Array, Float64Array];
  */
 export function applyDeflections(
   list: DeflectionList,
-  width: number,
-  height: number,
-  settings: DeflectionSettings,
-  original: RgbPlanes,
-  changed: RgbPlanes,
+  settings: Pick<DeflectionSettings, 'replace' | 'window'>,
+  original: Planes,
+  changed: Planes,
 ): void {
   const from = list.perChannel ? changed : original;
   const lowest = list.perChannel ? 1 : 0;
@@ -186,19 +182,17 @@ export function applyDeflections(
     const last = list.perChannel ? first : CHANNELS - 1;
     for (let channel = first; channel <= last; channel++) {
       const plane = from[channel]!;
-      changed[channel]![target] =
+      changed[channel]!.data[target] =
         settings.replace === 'random'
-          ? plane[list.sources[i]!]!
-          : summarise(plane, width, height, target, settings.window, lowest, settings.replace);
+          ? plane.data[list.sources[i]!]!
+          : summarise(plane, target, settings.window, lowest, settings.replace);
     }
   }
 }
 
 /** Least, greatest or mean value of a plane over the window around `target`. */
 function summarise(
-  plane: Float64Array,
-  width: number,
-  height: number,
+  { width, height, data }: Grid,
   target: number,
   window: number,
   lowest: number,
@@ -215,7 +209,7 @@ function summarise(
   let sum = 0;
   for (let y = firstRow; y <= lastRow; y++) {
     for (let x = firstColumn; x <= lastColumn; x++) {
-      const value = plane[y * width + x]!;
+      const value = data[y * width + x]!;
       smallest = Math.min(smallest, value);
       greatest = Math.max(greatest, value);
       sum += value;
