@@ -7,9 +7,10 @@ import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
 import { VERSION } from '../version.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
+import { registerModels } from './models.js';
 
 /** One a command, in the order of `--help`. */
-const COMMANDS: readonly ((program: Command) => void)[] = [];
+const COMMANDS: readonly ((program: Command) => void)[] = [registerModels];
 
 /** @returns the exit code */
 async function main(args: readonly string[]): Promise<number> {

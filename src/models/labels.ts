@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { DeflectorError } from '../errors.js';
 import type { Label } from '../types.js';
+import { MAX_JSON_BYTES, readLimited } from './folder-files.js';
 
 /** Most classes of a model: ImageNet-21k has 21,843. */
 const MAX_CLASSES = 1_000_000;
@@ -33,6 +34,45 @@ export function parseLabels(config: unknown): readonly Label[] {
       if (name === undefined) throw invalid(`id2label has ${count} entries but none for class ${index}`);
       return Object.freeze({ index, id: ids?.[index] ?? '', name });
     }),
+  );
+}
+
+const listSchema = z.union([
+  z.array(z.string()),
+  z.array(z.object({ id: z.string().optional(), name: z.string() })),
+  z.object({ id2label: z.record(z.string(), z.string()) }),
+  z.record(z.string(), z.string()),
+]);
+
+/**
+ * A user's own list of classes: JSON (names, or objects with `name` and perhaps `id`, or a map from index to name as in
+ * `id2label`), or text with one name a line.
+ *
+ * @throws DeflectorError MODEL_NOT_FOUND where there is no such file, MODEL_INVALID
+ */
+export async function readLabelsFile(path: string): Promise<readonly Label[]> {
+  const bytes = await readLimited(path, MAX_JSON_BYTES);
+  if (bytes === undefined) throw new DeflectorError('MODEL_NOT_FOUND', `There is no file ${path} with labels`);
+  const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
+  if (!/^\s*[[{]/.test(text)) {
+    const names = text.trimEnd().split(/\r?\n/);
+    return names.map((name, index) => ({ index, id: '', name: name.trim() }));
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new DeflectorError('MODEL_INVALID', `${path} is neither JSON nor a list of lines`, { cause });
+  }
+  const parsed = listSchema.safeParse(json);
+  if (!parsed.success) throw new DeflectorError('MODEL_INVALID', `${path} is no list of classes`);
+  if (!Array.isArray(parsed.data)) {
+    return parseLabels(
+      'id2label' in parsed.data && typeof parsed.data.id2label === 'object' ? parsed.data : { id2label: parsed.data },
+    );
+  }
+  return parsed.data.map((entry, index) =>
+    typeof entry === 'string' ? { index, id: '', name: entry } : { index, id: entry.id ?? '', name: entry.name },
   );
 }
 

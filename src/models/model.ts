@@ -1,12 +1,11 @@
 /** A model read from its folder, in the layout that Hugging Face Optimum exports and transformers.js reads. */
 import { createHash } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { DeflectorError } from '../errors.js';
 import type { Label, ModelIdentity, Preprocessing } from '../types.js';
+import { readJsonFile, readNetworkOf } from './folder-files.js';
 import { parseLabels } from './labels.js';
-import { ONNX_LIMITS } from './onnx/graph.js';
 import { type Network, readNetwork } from './onnx/network.js';
 import { parsePreprocessing } from './preprocessing.js';
 
@@ -15,6 +14,8 @@ export interface Model {
   readonly identity: ModelIdentity;
   /** The folder it was read from. */
   readonly folder: string;
+  /** Whether the digest of its network was recorded, and so verified. */
+  readonly recorded: boolean;
   readonly preprocessing: Preprocessing;
   readonly labels: readonly Label[];
   /** The recipe that the folder recommends. */
@@ -22,22 +23,16 @@ export interface Model {
   readonly network: Network;
 }
 
-/** Limit on each JSON file of a folder; the labels of ImageNet-21k take 2 MB. */
-const MAX_JSON_BYTES = 16 * 2 ** 20;
-
-/** Where the network lies in a folder, first found first taken. */
-const NETWORK_PATHS = ['onnx/model.onnx', 'model.onnx'];
-
-const RECORD_SCHEMA = 'deflector/model@1';
+export const RECORD_SCHEMA = 'deflector/model@1';
 
 const recordSchema = z.object({
   schema: z.literal(RECORD_SCHEMA),
   name: z.string().min(1).max(100),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  recipe: z.string().optional(),
+  recipe: z.string().max(100).optional(),
 });
 
-/** What `deflector.json` records of a model that was added: its name, the digest of its network, a recommended recipe. */
+/** What `deflector.json` records of a model: its name, the digest of its network, a recommended recipe. */
 export type ModelRecord = z.infer<typeof recordSchema>;
 
 /**
@@ -47,12 +42,12 @@ export type ModelRecord = z.infer<typeof recordSchema>;
  */
 export async function readModel(folder: string): Promise<Model> {
   const [config, processor, record, bytes] = await Promise.all([
-    readJson(folder, 'config.json'),
-    readJson(folder, 'preprocessor_config.json'),
+    requiredJson(folder, 'config.json'),
+    requiredJson(folder, 'preprocessor_config.json'),
     readRecord(folder),
-    readNetworkFile(folder),
+    readNetworkOf(folder),
   ]);
-  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const sha256 = digestOf(bytes);
   const name = record?.name ?? basename(resolve(folder));
   if (record !== undefined && record.sha256 !== sha256) {
     throw new DeflectorError(
@@ -63,71 +58,51 @@ export async function readModel(folder: string): Promise<Model> {
   const network = readNetwork(bytes);
   const preprocessing = parsePreprocessing(processor, network.input.layout);
   const labels = parseLabels(config);
-  checkAgreement(network, preprocessing, labels);
-  return { identity: Object.freeze({ name, sha256 }), folder, preprocessing, labels, recipe: record?.recipe, network };
+  checkSize(network, preprocessing);
+  checkClasses(network.output.classes ?? labels.length, labels);
+  return {
+    identity: Object.freeze({ name, sha256 }),
+    folder,
+    recorded: record !== undefined,
+    preprocessing,
+    labels,
+    recipe: record?.recipe,
+    network,
+  };
 }
 
-/** The record of a folder, `undefined` where nobody made one. */
+/** SHA-256 of a network with all its weights inside, hexadecimal. */
+export function digestOf(network: Uint8Array): string {
+  return createHash('sha256').update(network).digest('hex');
+}
+
+/**
+ * The record of a folder.
+ *
+ * @returns `undefined` where nobody made one
+ * @throws DeflectorError MODEL_INVALID
+ */
 export async function readRecord(folder: string): Promise<ModelRecord | undefined> {
-  const json = await readJson(folder, 'deflector.json', false);
+  const json = await readJsonFile(join(folder, 'deflector.json'));
   if (json === undefined) return undefined;
   const parsed = recordSchema.safeParse(json);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new DeflectorError('MODEL_INVALID', `deflector.json: ${issue?.path.join('.')}: ${issue?.message}`);
-  }
-  return parsed.data;
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new DeflectorError('MODEL_INVALID', `deflector.json: ${issue?.path.join('.')}: ${issue?.message}`);
 }
 
-async function readJson(folder: string, file: string, required = true): Promise<unknown> {
-  const bytes = await readLimited(join(folder, file), MAX_JSON_BYTES);
-  if (bytes === undefined) {
-    if (!required) return undefined;
-    throw new DeflectorError('MODEL_NOT_FOUND', `There is no ${file} in the model's folder ${folder}`);
-  }
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch (cause) {
-    throw new DeflectorError('MODEL_INVALID', `${file} in ${folder} is not JSON`, { cause });
-  }
+async function requiredJson(folder: string, file: string): Promise<unknown> {
+  const json = await readJsonFile(join(folder, file));
+  if (json !== undefined) return json;
+  throw new DeflectorError('MODEL_NOT_FOUND', `There is no ${file} in the model's folder ${folder}`);
 }
 
-async function readNetworkFile(folder: string): Promise<Buffer> {
-  for (const path of NETWORK_PATHS) {
-    const bytes = await readLimited(join(folder, path), ONNX_LIMITS.maxBytes);
-    if (bytes !== undefined) return bytes;
-  }
+function checkSize({ input }: Network, { width, height }: Preprocessing): void {
+  if ((input.width ?? width) === width && (input.height ?? height) === height) return;
   throw new DeflectorError(
-    'MODEL_NOT_FOUND',
-    `There is neither ${NETWORK_PATHS.join(' nor ')} in the model's folder ${folder}`,
+    'MODEL_INVALID',
+    `The network takes ${input.width ?? width}x${input.height ?? height} pixels, but preprocessor_config.json makes ${width}x${height}`,
   );
-}
-
-/** A regular file of at most `maxBytes`; `undefined` where there is none. */
-async function readLimited(path: string, maxBytes: number): Promise<Buffer | undefined> {
-  try {
-    const { size } = await stat(path);
-    if (size > maxBytes) {
-      throw new DeflectorError('MODEL_INVALID', `${path} has ${size} bytes, over the limit of ${maxBytes}`);
-    }
-    return await readFile(path);
-  } catch (error) {
-    if (error instanceof DeflectorError) throw error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new DeflectorError('MODEL_INVALID', `${path} cannot be read: ${message}`, { cause: error });
-  }
-}
-
-function checkAgreement(network: Network, preprocessing: Preprocessing, labels: readonly Label[]): void {
-  const { width = preprocessing.width, height = preprocessing.height } = network.input;
-  if (width !== preprocessing.width || height !== preprocessing.height) {
-    throw new DeflectorError(
-      'MODEL_INVALID',
-      `The network takes ${width}x${height} pixels, but preprocessor_config.json says ${preprocessing.width}x${preprocessing.height}`,
-    );
-  }
-  checkClasses(network.output.classes ?? labels.length, labels);
 }
 
 /** @throws DeflectorError MODEL_INVALID where a network gives other classes than the labels name */

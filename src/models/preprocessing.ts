@@ -80,6 +80,39 @@ export function parsePreprocessing(config: unknown, layout: Preprocessing['layou
   });
 }
 
+/** Everything that a processor's file must say. `crop`: share of the shorter side that the centre crop keeps. */
+export type ProcessorDescription = Pick<
+  Preprocessing,
+  'width' | 'height' | 'fit' | 'interpolation' | 'mean' | 'std' | 'channels'
+> & { readonly crop: number };
+
+/** The `preprocessor_config.json` of a model whose user describes it: the inverse of {@link parsePreprocessing}. */
+export function processorConfig(described: ProcessorDescription): Record<string, unknown> {
+  const { width, height, fit, crop } = described;
+  const input = { height, width };
+  const resample = Object.entries(INTERPOLATIONS).find(([, name]) => name === described.interpolation)?.[0];
+  const geometries: Readonly<Record<Preprocessing['fit'], Record<string, unknown>>> = {
+    stretch: { size: input, do_center_crop: false },
+    'resize-then-crop': {
+      size: { shortest_edge: Math.floor(Math.min(width, height) / crop) },
+      do_center_crop: true,
+      crop_size: input,
+    },
+    'crop-then-resize': { size: input, crop_pct: crop, deflector: { fit: 'crop-then-resize' } },
+  };
+  return {
+    do_resize: true,
+    ...geometries[fit],
+    resample: Number(resample),
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: described.mean,
+    image_std: described.std,
+    ...(described.channels === 'bgr' ? { do_flip_channel_order: true } : {}),
+  };
+}
+
 function geometry(fields: ProcessorConfig): Geometry {
   if (fields.do_resize === false) throw unsupported('do_resize false');
   const type = fields.image_processor_type ?? fields.feature_extractor_type ?? '';
@@ -108,7 +141,6 @@ function geometry(fields: ProcessorConfig): Geometry {
   // Levit's processor enlarges the shorter side by itself before it crops.
   const shortest = /^Levit/.test(type) ? Math.floor((256 / 224) * edge) : edge;
   const input = target(crop);
-  if (Math.max(input.width, input.height) > shortest) throw unsupported('a centre crop larger than the resized image');
   return { ...input, ...fitted('resize-then-crop', 1, shortest) };
 }
 

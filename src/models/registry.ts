@@ -83,7 +83,8 @@ export async function openModel(nameOrFolder: string, env: NodeJS.ProcessEnv = p
   return readModel(await resolveModel(nameOrFolder, env));
 }
 
-async function isFolder(path: string): Promise<boolean> {
+/** Whether a path is a folder, or a link to one. */
+export async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     found => found.isDirectory(),
     () => false,
