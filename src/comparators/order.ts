@@ -1,0 +1,87 @@
+/** `--order`: which steps a defended run consists of, in which order. The one list of all steps by name. */
+import { invalid } from '../errors.js';
+import { anisotropicDiffusion } from './anisotropic-diffusion.js';
+import { bilateral } from './bilateral.js';
+import { bitDepth } from './bit-depth.js';
+import { blockDct } from './block-dct.js';
+import { crop } from './crop.js';
+import { jointSqueezing } from './joint-squeezing.js';
+import { jpeg } from './jpeg.js';
+import { medianSmoothing } from './median.js';
+import { nonLocalMeansRgb } from './non-local-means.js';
+import { nonLocalMeansTable4 } from './non-local-means-lab.js';
+import { none } from './none.js';
+import { quilting } from './quilting.js';
+import { resizePad } from './resize-and-pad.js';
+import { richardsonLucyStep } from './richardson-lucy.js';
+import type { BoundStep, ImageStep } from './step.js';
+import { bregman } from './total-variation-bregman.js';
+import { chambolle } from './total-variation-chambolle.js';
+import { totalVariationMinimization } from './total-variation-minimization.js';
+import { unsupervisedWienerStep } from './unsupervised-wiener.js';
+import { wiener } from './wiener.js';
+
+/** All comparators. Names are promises of the command line. */
+export const COMPARATORS: readonly ImageStep[] = Object.freeze([
+  none,
+  bitDepth,
+  medianSmoothing,
+  nonLocalMeansTable4,
+  nonLocalMeansRgb,
+  jointSqueezing,
+  resizePad,
+  quilting,
+  totalVariationMinimization,
+  crop,
+  jpeg,
+  blockDct,
+  bilateral,
+  anisotropicDiffusion,
+  chambolle,
+  bregman,
+  wiener,
+  unsupervisedWienerStep,
+  richardsonLucyStep,
+]);
+
+/** The two steps of the defence itself. Their parameters are settings, not part of the order. */
+const DEFENCE_STEPS = ['deflect', 'denoise'] as const;
+
+/** A step of an order: one of the defence's own, or a comparator with its parameters. */
+export type OrderStep =
+  | { readonly kind: 'defence'; readonly name: (typeof DEFENCE_STEPS)[number]; readonly text: string }
+  | { readonly kind: 'comparator'; readonly name: string; readonly text: string; readonly step: BoundStep };
+
+const BY_NAME: ReadonlyMap<string, ImageStep> = new Map(COMPARATORS.map(step => [step.name, step]));
+
+/**
+ * Reads an order: steps separated by commas, `jpeg:75,deflect,denoise`.
+ *
+ * @throws DeflectorError SETTINGS_INVALID `Expected X for --order but received Z`
+ */
+export function parseOrder(text: string): readonly OrderStep[] {
+  return Object.freeze(text.split(',').map(word => parseStep(word.trim())));
+}
+
+/** The canonical text of an order; parsing it gives the same order. */
+export function printOrder(order: readonly OrderStep[]): string {
+  return order.map(step => step.text).join(',');
+}
+
+function parseStep(word: string): OrderStep {
+  const colon = word.indexOf(':');
+  const name = colon < 0 ? word : word.slice(0, colon);
+  const parameters = colon < 0 ? '' : word.slice(colon + 1);
+  const own = DEFENCE_STEPS.find(step => step === name);
+  if (own !== undefined) {
+    if (colon >= 0) throw invalid('--order', `no parameters after ${JSON.stringify(own)}`, word);
+    return Object.freeze({ kind: 'defence', name: own, text: own });
+  }
+  const kind = BY_NAME.get(name);
+  if (kind === undefined) {
+    throw invalid('--order', `steps among ${[...DEFENCE_STEPS, ...BY_NAME.keys()].join(', ')}`, word);
+  }
+  if (colon >= 0 && parameters === '') throw invalid('--order', `parameters after ${JSON.stringify(word)}`, word);
+  const step = kind.parse(parameters);
+  return Object.freeze({ kind: 'comparator', name, text: step.text, step });
+}

@@ -1,0 +1,91 @@
+/** The text of `--order`: what it accepts, its canonical form, its errors. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { COMPARATORS, parseOrder, printOrder } from '../../src/comparators/order.js';
+import { DeflectorError } from '../../src/errors.js';
+
+function refuses(text: string, message: string): void {
+  assert.throws(
+    () => parseOrder(text),
+    (error: unknown) => {
+      assert.ok(error instanceof DeflectorError);
+      assert.equal(error.code, 'SETTINGS_INVALID');
+      assert.equal(error.message, message);
+      return true;
+    },
+  );
+}
+
+describe('an order', () => {
+  it("mixes the defence's own steps with comparators, in any order", () => {
+    const order = parseOrder('jpeg:75,deflect,denoise');
+    assert.deepEqual(
+      order.map(({ kind, name }) => [kind, name]),
+      [
+        ['comparator', 'jpeg'],
+        ['defence', 'deflect'],
+        ['defence', 'denoise'],
+      ],
+    );
+    assert.equal(printOrder(order), 'jpeg:75,deflect,denoise');
+  });
+
+  it('prints the first parameter always, the others up to the last that is not the default', () => {
+    for (const [text, canonical] of [
+      ['jpeg', 'jpeg:75'],
+      ['jpeg:75-420', 'jpeg:75'],
+      ['jpeg:75-444', 'jpeg:75-444'],
+      ['nlm', 'nlm:11'],
+      ['nlm:13-3-4', 'nlm:13-3-4'],
+      ['bilateral:3-1-auto-black', 'bilateral:3-1-auto-black'],
+      ['none', 'none'],
+      ['bits:05', 'bits:5'],
+      ['tv:.10', 'tv:0.1'],
+      [' median:3 , deflect ', 'median:3,deflect'],
+    ] as const) {
+      assert.equal(printOrder(parseOrder(text)), canonical);
+    }
+  });
+
+  it('is read back from its canonical text', () => {
+    const words = COMPARATORS.flatMap(({ name, parameters }) => [
+      name,
+      ...parameters.map(
+        (_, i) =>
+          `${name}:${parameters
+            .slice(0, i + 1)
+            .map(parameter => parameter.default)
+            .join('-')}`,
+      ),
+    ]);
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom('deflect', 'denoise', ...words), { minLength: 1, maxLength: 5 }), steps => {
+        const text = printOrder(parseOrder(steps.join(',')));
+        assert.equal(printOrder(parseOrder(text)), text);
+      }),
+    );
+  });
+
+  it('names every comparator once', () => {
+    const names = COMPARATORS.map(step => step.name);
+    assert.equal(new Set(names).size, names.length);
+  });
+
+  it('says what it expected and what it received', () => {
+    refuses('jpeg:0', 'Expected an integer from 1 to 100 for --order jpeg quality but received "0"');
+    refuses('jpeg:75-422', 'Expected one of 420, 444 for --order jpeg subsampling but received "422"');
+    refuses('crop:1e1', 'Expected a number from 0.01 to 1 for --order crop share but received "1e1"');
+    refuses(
+      'bilateral:3-1-some',
+      'Expected a number from 0.001 to 10, or auto for --order bilateral colour but received "some"',
+    );
+    refuses('bits:5-3', 'Expected at most one parameter after "bits" for --order but received "bits:5-3"');
+    refuses('none:1', 'Expected no parameters after "none" for --order but received "none:1"');
+    refuses('deflect:10', 'Expected no parameters after "deflect" for --order but received "deflect:10"');
+    refuses('jpeg:', 'Expected parameters after "jpeg:" for --order but received "jpeg:"');
+    const steps = ['deflect', 'denoise', ...COMPARATORS.map(step => step.name)].join(', ');
+    refuses('', `Expected steps among ${steps} for --order but received ""`);
+    refuses('deflect,blur:3', `Expected steps among ${steps} for --order but received "blur:3"`);
+  });
+});
