@@ -33,8 +33,16 @@ export const ERROR_CATALOGUE = {
   IMAGE_NOT_FOUND: { kind: 'terminal', remedy: 'The file went away after it was listed; run again if it is back.' },
   IMAGE_NOT_A_FILE: { kind: 'terminal', remedy: 'The key names a folder, a device or a dangling link.' },
   IMAGE_PERMISSION: { kind: 'terminal', remedy: 'Grant read permission on the file.' },
+  IMAGE_LINK_OUTSIDE: {
+    kind: 'terminal',
+    remedy: 'The link leads out of the input; copy the file into it, or allow such links with --follow-links.',
+  },
   KEY_INVALID: { kind: 'terminal', remedy: 'Keys are relative, without "..", NUL or an absolute path.' },
   MANIFEST_LINE_INVALID: { kind: 'terminal', remedy: 'Correct the line of the manifest that the message names.' },
+  RESULTS_INVALID: {
+    kind: 'usage',
+    remedy: 'The file holds no verdicts of Deflector, or was changed by hand; make it again.',
+  },
   MODEL_NOT_FOUND: { kind: 'usage', remedy: 'See `deflector models list`, or add one with `deflector models add`.' },
   MODEL_INVALID: { kind: 'usage', remedy: 'Run `deflector models check NAME`; add the model again from its source.' },
   MODEL_DIGEST_MISMATCH: {

@@ -138,6 +138,8 @@ export interface ObjectEntry {
   readonly key: string;
   /** Bytes, where the listing tells. Never trusted: limits are applied while reading. */
   readonly size: number | undefined;
+  /** Set when the listing already knows that the key cannot be read: a closed folder, a name that is no UTF-8. */
+  readonly error?: VerdictError;
 }
 
 /** Port: where bytes live. Keys are relative, with forward slashes; an adapter refuses any that would leave its root. */
@@ -149,11 +151,12 @@ export interface ObjectStore {
   /**
    * Reads an object of at most `maxBytes` bytes.
    *
-   * @throws DeflectorError IMAGE_NOT_FOUND, IMAGE_NOT_A_FILE, IMAGE_PERMISSION, IMAGE_TOO_MANY_BYTES, KEY_INVALID, STORE_UNAVAILABLE
+   * @throws DeflectorError IMAGE_NOT_FOUND, IMAGE_NOT_A_FILE, IMAGE_PERMISSION, IMAGE_LINK_OUTSIDE, IMAGE_TOO_MANY_BYTES, KEY_INVALID, STORE_UNAVAILABLE
    */
   read(key: string, maxBytes: number): Promise<Uint8Array>;
   /** Writes whole or not at all: a reader never sees half of an object. @throws DeflectorError STORE_FULL, STORE_UNAVAILABLE, KEY_INVALID */
   write(key: string, bytes: Uint8Array): Promise<void>;
+  /** Deletes an object; one that is not there is no fault. @throws DeflectorError STORE_UNAVAILABLE, KEY_INVALID */
   delete(key: string): Promise<void>;
 }
 

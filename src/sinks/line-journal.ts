@@ -1,0 +1,160 @@
+/** A file of lines that is its own journal: what was acknowledged is on the disk, and whole. */
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { DeflectorError } from '../errors.js';
+import { systemCode, withDescriptor, writeFault } from '../storage/faults.js';
+import { syncFolder } from '../storage/filesystem-store.js';
+import { type Line, readLines } from '../storage/lines.js';
+import { type Lock, lockFile } from './lock-file.js';
+
+/** What to do about a file that is there already: the three ways of OUTPUT_EXISTS. */
+export type Existing = 'refuse' | 'resume' | 'overwrite';
+
+const LINE_FEED = 0x0a;
+const TAIL_BYTES = 64 * 1024;
+
+interface Waiting {
+  readonly bytes: Buffer;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * An append-only file of lines.
+ *
+ * Lines that are handed over while others are on their way to the disk go together in the next write and sync,
+ * so that a slow disk is synced less often and a fast one at once, and no line waits for a clock.
+ *
+ *     open ──append──▶ writing ──synced──▶ open ──close──▶ closed
+ *                         └─failed──▶ broken (cut back to the last synced line; every append fails) ──close──▶ closed
+ */
+export class LineJournal {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #lock: Lock;
+  readonly #resumedBytes: number;
+  #size: number;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #fault: DeflectorError | undefined;
+
+  private constructor(path: string, file: FileHandle, lock: Lock, size: number) {
+    this.#path = path;
+    this.#file = file;
+    this.#lock = lock;
+    this.#size = size;
+    this.#resumedBytes = size;
+  }
+
+  /**
+   * Opens the file, making it and its folder where they are missing, and locks it by `PATH.lock`.
+   * With `resume` a last line without an end, as a crash leaves it, is cut off.
+   *
+   * @throws DeflectorError OUTPUT_EXISTS, OUTPUT_LOCKED, STORE_FULL, STORE_UNAVAILABLE
+   */
+  static async open(path: string, existing: Existing): Promise<LineJournal> {
+    const folder = dirname(path);
+    let lock: Lock | undefined;
+    let file: FileHandle | undefined;
+    try {
+      await mkdir(folder, { recursive: true });
+      lock = await lockFile(`${path}.lock`);
+      const flags = constants.O_RDWR | constants.O_CREAT | (existing === 'refuse' ? constants.O_EXCL : 0);
+      file = await withDescriptor(() => open(path, flags, 0o666));
+      const { size } = await file.stat();
+      const kept = existing === 'resume' ? await endOfLines(file, size) : 0;
+      if (kept < size) await file.truncate(kept);
+      await file.sync();
+      await syncFolder(folder);
+      return new LineJournal(path, file, lock, kept);
+    } catch (error) {
+      await file?.close();
+      await lock?.release();
+      if (systemCode(error) === 'EEXIST') {
+        throw new DeflectorError('OUTPUT_EXISTS', `The output is there already: ${path}`, { cause: error });
+      }
+      throw writeFault(error, path);
+    }
+  }
+
+  /** The lines that were there when the journal was opened. */
+  resumed(maxLineBytes: number): AsyncGenerator<Line, void, undefined> {
+    return readLines(this.#path, maxLineBytes, this.#resumedBytes);
+  }
+
+  /**
+   * Appends lines; resolves when they are on the disk. Calls take effect in their order.
+   *
+   * @param lines without their ends, and without line feeds inside
+   * @throws DeflectorError STORE_FULL, STORE_UNAVAILABLE; then the file ends with the last line that was acknowledged
+   */
+  append(lines: readonly string[]): Promise<void> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (lines.length === 0) return Promise.resolve();
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ bytes, resolve, reject });
+      this.#writing ??= this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        if (this.#fault !== undefined) throw this.#fault;
+        await this.#persist(Buffer.concat(batch.map(({ bytes }) => bytes)));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  async #persist(bytes: Buffer): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, this.#size + done);
+        done += bytesWritten;
+      }
+      await this.#file.datasync();
+      this.#size += bytes.length;
+    } catch (error) {
+      this.#fault = writeFault(error, this.#path);
+      // What could not be written whole is taken back; where even that fails, resuming cuts it off.
+      await this.#file.truncate(this.#size).catch(() => undefined);
+      throw this.#fault;
+    }
+  }
+
+  /** Waits for what was appended, and gives the file and the lock back. */
+  async close(): Promise<void> {
+    await this.#writing;
+    try {
+      await this.#file.close();
+    } finally {
+      await this.#lock.release();
+    }
+  }
+}
+
+/** Where the last line feed of a file ends, in bytes. */
+async function endOfLines(file: FileHandle, size: number): Promise<number> {
+  const buffer = Buffer.allocUnsafe(TAIL_BYTES);
+  for (let end = size; end > 0; ) {
+    const start = Math.max(0, end - buffer.length);
+    let length = 0;
+    while (start + length < end) {
+      const { bytesRead } = await file.read(buffer, length, end - start - length, start + length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    const feed = buffer.subarray(0, length).lastIndexOf(LINE_FEED);
+    if (feed >= 0) return start + feed + 1;
+    end = start;
+  }
+  return 0;
+}

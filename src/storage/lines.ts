@@ -1,0 +1,71 @@
+/** Reads a text file line by line in bounded memory. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { readFault, withDescriptor } from './faults.js';
+
+/** One line of a file, without its end. */
+export interface Line {
+  /** 1-based. */
+  readonly number: number;
+  /** Absent where the line is longer than the limit; then it was passed over without being held. */
+  readonly text: string | undefined;
+  /** Whether a line feed stood behind it: false only for the last line of a file that was cut off. */
+  readonly complete: boolean;
+}
+
+const LINE_FEED = 0x0a;
+const BUFFER_BYTES = 64 * 1024;
+
+/**
+ * The lines of a UTF-8 file, separated by line feeds. A carriage return stays part of its line.
+ *
+ * @param maxBytes longest line that is held
+ * @param end reads no further than this many bytes
+ * @throws DeflectorError IMAGE_NOT_FOUND and the other codes of a failed read
+ */
+export async function* readLines(
+  path: string,
+  maxBytes: number,
+  end = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Line, void, undefined> {
+  let file: FileHandle;
+  try {
+    file = await withDescriptor(() => open(path, 'r'));
+  } catch (error) {
+    throw readFault(error, path);
+  }
+  try {
+    let pieces: Buffer[] = [];
+    let length = 0;
+    let number = 1;
+    const line = (complete: boolean): Line => {
+      const text = length > maxBytes ? undefined : Buffer.concat(pieces, length).toString('utf8');
+      pieces = [];
+      length = 0;
+      return { number: number++, text, complete };
+    };
+    const take = (piece: Buffer): void => {
+      length += piece.length;
+      if (length > maxBytes) pieces = [];
+      else if (piece.length > 0) pieces.push(piece);
+    };
+    for (let position = 0; position < end; ) {
+      const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+      const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, end - position), position);
+      if (bytesRead === 0) break;
+      position += bytesRead;
+      let start = 0;
+      for (let feed = 0; ; start = feed + 1) {
+        feed = buffer.subarray(0, bytesRead).indexOf(LINE_FEED, start);
+        if (feed < 0) break;
+        take(buffer.subarray(start, feed));
+        yield line(true);
+      }
+      take(buffer.subarray(start, bytesRead));
+    }
+    if (length > 0) yield line(false);
+  } catch (error) {
+    throw readFault(error, path);
+  } finally {
+    await file.close();
+  }
+}
