@@ -1,0 +1,128 @@
+/**
+ * What the host calls. A run is: fill the list, `beginRun`, `deflectPixels` once or in parts, `transform`, `writePixels`
+ * once or in parts, `endRun`.
+ */
+import { deflect, restorePixels, takePixels } from './deflect';
+import { findExtremes, reduceExtremes, restoreExtremes, updateExtremes } from './extremes';
+import { forward } from './haar-forward';
+import { Format, inverseToLevelOne, inverseToPixels } from './haar-inverse';
+import { applyTouched, restoreTouched } from './haar-sparse';
+import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes, VECTOR } from './slot';
+import { COLOUR_UNITS } from './colour';
+import { setThresholds } from './thresholds';
+
+export { slotBytes };
+
+/** Where free memory begins. */
+export function heapBase(): usize {
+  return (__heap_base + 63) & ~63;
+}
+
+export function listLength(): i32 {
+  return LIST_LENGTH;
+}
+
+/** Lays a slot out; the pixels, row by row without gaps, are then to be put at the address returned. */
+export function prepareSlot(at: usize, width: i32, height: i32, levels: i32): usize {
+  openSlot(at, width, height, levels);
+  return changetype<Slot>(at).arrival;
+}
+
+/**
+ * Takes the pixels over and fixes what all runs share.
+ *
+ * @param sigmaY noise of each plane: on the plane scaled to [0,1] (`legacy`), or in units of Y, Cb, Cr
+ * @param rule 0 BayesShrink; 1 the threshold is `universal` times sigma
+ */
+export function configureSlot(
+  slot: Slot, rule: i32, hard: i32, legacy: i32, needsExtremes: i32, sigmaY: f64, sigmaCb: f64, sigmaCr: f64, universal: f64,
+): void {
+  slot.rule = rule;
+  slot.hard = hard;
+  slot.legacy = legacy;
+  slot.needsExtremes = needsExtremes;
+  slot.sigmaY = sigmaY;
+  slot.sigmaCb = sigmaCb;
+  slot.sigmaCr = sigmaCr;
+  slot.universal = universal;
+  takePixels(slot);
+}
+
+/** Deflections up to which a run may be sparse. */
+export function sparseLimit(slot: Slot): i32 {
+  return slot.sparseLimit;
+}
+
+/** Makes sums, details, moments and extremes those of the image, if they are not. */
+function makeBase(slot: Slot): void {
+  if (slot.isBase) return;
+  forward(slot, slot.image);
+  for (let l = 1; l <= slot.levels; l++) {
+    const level = levelOf(slot, l);
+    memory.copy(level.moments, level.runMoments, LEVEL_MOMENTS);
+  }
+  if (slot.needsExtremes) {
+    findExtremes(slot, slot.image, slot.extremes);
+    memory.copy(slot.runExtremes, slot.extremes, <usize>((slot.height + 1) >> 1) * 2 * VECTOR);
+  }
+  slot.isBase = 1;
+}
+
+/** Does what all sparse runs share, once. */
+export function beginSparse(slot: Slot): void {
+  makeBase(slot);
+}
+
+/** See `deflect`. */
+export function deflectPixels(
+  slot: Slot, targets: usize, sources: usize, channels: usize, count: i32, replace: i32, window: i32, sparse: i32,
+): void {
+  deflect(slot, targets, sources, channels, count, replace, window, sparse != 0);
+}
+
+/** From the deflected pixels to the thresholds and the approximation of level 1. */
+export function transform(slot: Slot, format: Format, targets: usize, count: i32, sparse: i32): void {
+  if (sparse) {
+    applyTouched(slot);
+    if (slot.needsExtremes) updateExtremes(slot, targets, count);
+  } else {
+    forward(slot, slot.deflected);
+    slot.isBase = 0;
+    if (slot.needsExtremes) {
+      findExtremes(slot, slot.deflected, slot.runExtremes);
+      reduceExtremes(slot, slot.runExtremes);
+    }
+  }
+  setThresholds(slot);
+  if (slot.legacy) {
+    format.lowY = bound(slot.lowest, format.offsetY);
+    format.highY = bound(slot.greatest, format.offsetY);
+    format.lowCb = bound(slot.lowest + 4, format.offsetCb);
+    format.highCb = bound(slot.greatest + 4, format.offsetCb);
+    format.lowCr = bound(slot.lowest + 8, format.offsetCr);
+    format.highCr = bound(slot.greatest + 8, format.offsetCr);
+  }
+  inverseToLevelOne(slot, format);
+}
+
+@inline function bound(at: usize, offset: f32): f32 {
+  return <f32>(<f64>load<i32>(at) / COLOUR_UNITS + <f64>offset);
+}
+
+/** See `inverseToPixels`. */
+export function writePixels(
+  slot: Slot, format: Format, first: i32, end: i32, out: usize, planeBytes: usize, layout: i32,
+): void {
+  inverseToPixels(slot, format, first, end, out, planeBytes, layout);
+}
+
+/** Leaves no trace of the run. */
+export function endRun(slot: Slot, targets: usize, count: i32, sparse: i32): void {
+  if (sparse) {
+    restoreTouched(slot);
+    restoreExtremes(slot);
+    restorePixels(slot, targets, count);
+  } else {
+    memory.copy(slot.deflected, slot.image, slot.imageStride * <usize>slot.height);
+  }
+}

@@ -1,0 +1,67 @@
+/** The compiled kernel, made live. Sources: assembly/; compiled by scripts/build-kernel.mjs. */
+import { KERNEL_BINARY } from './kernel-binary.js';
+
+/** The part of the WebAssembly interface that is used; Node.js has it, its type package does not. */
+interface WebAssemblyHost {
+  compile(bytes: Uint8Array): Promise<object>;
+  Instance: new (module: object) => { readonly exports: unknown };
+}
+
+/** Linear memory. Growing it replaces `buffer`; views of the old one are then empty. */
+export interface LinearMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** What the kernel exports: see assembly/index.ts. Addresses are bytes in `memory`; flags are 0 or 1. */
+export interface KernelExports {
+  readonly memory: LinearMemory;
+  heapBase(): number;
+  listLength(): number;
+  slotBytes(width: number, height: number, levels: number): number;
+  prepareSlot(at: number, width: number, height: number, levels: number): number;
+  configureSlot(
+    slot: number,
+    rule: number,
+    hard: number,
+    legacy: number,
+    needsExtremes: number,
+    sigmaY: number,
+    sigmaCb: number,
+    sigmaCr: number,
+    universal: number,
+  ): void;
+  sparseLimit(slot: number): number;
+  beginSparse(slot: number): void;
+  deflectPixels(
+    slot: number,
+    targets: number,
+    sources: number,
+    channels: number,
+    count: number,
+    replace: number,
+    window: number,
+    sparse: number,
+  ): void;
+  transform(slot: number, format: number, targets: number, count: number, sparse: number): void;
+  writePixels(
+    slot: number,
+    format: number,
+    first: number,
+    end: number,
+    out: number,
+    planeBytes: number,
+    layout: number,
+  ): void;
+  endRun(slot: number, targets: number, count: number, sparse: number): void;
+}
+
+const host = (globalThis as unknown as { WebAssembly: WebAssemblyHost }).WebAssembly;
+
+let compiled: Promise<object> | undefined;
+
+/** A new instance with a memory of its own; the code is compiled once a thread. */
+export async function instantiateKernel(): Promise<KernelExports> {
+  compiled ??= host.compile(Buffer.from(KERNEL_BINARY, 'base64'));
+  return new host.Instance(await compiled).exports as KernelExports;
+}

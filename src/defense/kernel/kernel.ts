@@ -1,0 +1,105 @@
+/** One live kernel: its exports, its memory, and what its images share while one of them runs. */
+import type { TensorFormat } from '../defender.js';
+import { DeflectionList } from '../deflection.js';
+import { instantiateKernel, type KernelExports } from './instance.js';
+import { KernelMemory } from './memory.js';
+import { FORMAT_LENGTH, layoutOf, writeFormat } from './output-format.js';
+
+/** Bytes of finished rows that wait for their way out of the kernel's memory, if one pair of rows is not more. */
+const STAGING_BYTES = 2 ** 20;
+
+/** Writes pairs of rows `first` to `end` at address `at`; `planeBytes` lie between two channels of a planar layout. */
+export type RowWriter = (first: number, end: number, at: number, planeBytes: number, layout: number) => void;
+
+export class Kernel {
+  readonly exports: KernelExports;
+  readonly memory: KernelMemory;
+  /** The draws of the current run. */
+  readonly list = new DeflectionList();
+  /** Entries that one hand-over to the kernel takes. */
+  readonly listLength: number;
+  readonly targetsAt: number;
+  readonly sourcesAt: number;
+  readonly channelsAt: number;
+  readonly #formatAt: number;
+  #format: TensorFormat | undefined;
+  #stagingAt: number;
+  #stagingBytes = STAGING_BYTES;
+
+  private constructor(exports: KernelExports) {
+    this.exports = exports;
+    this.memory = new KernelMemory(exports.memory, exports.heapBase());
+    this.listLength = exports.listLength();
+    this.targetsAt = this.memory.allocate(this.listLength * 4);
+    this.sourcesAt = this.memory.allocate(this.listLength * 4);
+    this.channelsAt = this.memory.allocate(this.listLength);
+    this.#formatAt = this.memory.allocate(FORMAT_LENGTH * 4);
+    this.#stagingAt = this.memory.allocate(STAGING_BYTES);
+  }
+
+  static async create(): Promise<Kernel> {
+    return new Kernel(await instantiateKernel());
+  }
+
+  /** Puts entries `first` to `first + count` of a list where the kernel reads them. */
+  fillList(list: DeflectionList, first: number, count: number): void {
+    const { buffer } = this.memory;
+    new Uint32Array(buffer, this.targetsAt, count).set(list.targets.subarray(first, first + count));
+    new Uint32Array(buffer, this.sourcesAt, count).set(list.sources.subarray(first, first + count));
+    if (list.perChannel) {
+      new Uint8Array(buffer, this.channelsAt, count).set(list.channels.subarray(first, first + count));
+    }
+  }
+
+  /** @returns the address of the format's numbers; they are written anew only when the format is another than before */
+  useFormat(format: TensorFormat): number {
+    if (format !== this.#format) {
+      this.#format = undefined;
+      writeFormat(format, new Float32Array(this.memory.buffer, this.#formatAt, FORMAT_LENGTH));
+      this.#format = format;
+    }
+    return this.#formatAt;
+  }
+
+  /** Writes a whole image to `out` from `offset`, straight where `out` lies in the kernel's memory, else by stages. */
+  write(
+    width: number,
+    height: number,
+    out: Float32Array,
+    offset: number,
+    format: TensorFormat,
+    writeRows: RowWriter,
+  ): void {
+    const layout = layoutOf(format);
+    const pairs = Math.ceil(height / 2);
+    const pixels = width * height;
+    if (out.buffer === this.memory.buffer) {
+      writeRows(0, pairs, out.byteOffset + offset * 4, pixels * 4, layout);
+      return;
+    }
+    const pairBytes = width * 2 * 3 * 4;
+    const stagedPairs = Math.min(pairs, Math.max(1, Math.floor(STAGING_BYTES / pairBytes)));
+    this.#stage(stagedPairs * pairBytes);
+    for (let first = 0; first < pairs; first += stagedPairs) {
+      const end = Math.min(pairs, first + stagedPairs);
+      const pixel = first * 2 * width;
+      const count = Math.min(pixels, end * 2 * width) - pixel;
+      writeRows(first, end, this.#stagingAt, count * 4, layout);
+      const staged = new Float32Array(this.memory.buffer, this.#stagingAt, count * 3);
+      if (format.layout === 'nhwc') {
+        out.set(staged, offset + pixel * 3);
+      } else if (count === pixels) {
+        out.set(staged, offset);
+      } else {
+        for (let c = 0; c < 3; c++) out.set(staged.subarray(c * count, (c + 1) * count), offset + c * pixels + pixel);
+      }
+    }
+  }
+
+  #stage(bytes: number): void {
+    if (bytes <= this.#stagingBytes) return;
+    this.memory.free(this.#stagingAt);
+    this.#stagingAt = this.memory.allocate(bytes);
+    this.#stagingBytes = bytes;
+  }
+}

@@ -1,0 +1,86 @@
+/** Images and settings for tests of the kernel, drawn by fast-check. */
+import fc from 'fast-check';
+import { type DefenceSettings, PAPER_SETTINGS } from '../../src/defense/settings.js';
+import type { ActivationMap, RgbImage } from '../../src/types.js';
+
+/** A small deterministic generator for pixels: fast-check shrinks sizes and seeds, not bytes. */
+function* bytes(seed: number): Generator<number> {
+  let state = seed >>> 0;
+  for (;;) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    yield state >>> 24;
+  }
+}
+
+export type Texture = 'smooth' | 'noise' | 'flat' | 'saturated' | 'grey';
+
+/** An image of one of five kinds: what photographs have, and what breaks scales and ranges. */
+export function texturedImage(width: number, height: number, texture: Texture, seed: number): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  const next = bytes(seed);
+  const random = () => next.next().value as number;
+  const base = [random(), random(), random()];
+  for (let p = 0; p < width * height; p++) {
+    const [x, y] = [p % width, Math.floor(p / width)];
+    for (let c = 0; c < 3; c++) {
+      const wave = 128 + 70 * Math.sin(x / (7 + c) + base[c]!) + 40 * Math.cos(y / (5 + c)) + (random() % 20) - 10;
+      data[p * 3 + c] = {
+        smooth: Math.round(Math.min(255, Math.max(0, wave))),
+        noise: random(),
+        flat: base[c]!,
+        saturated: random() < 128 ? 0 : 255,
+        grey: c === 0 ? Math.round(Math.min(255, Math.max(0, wave))) : data[p * 3]!,
+      }[texture];
+    }
+  }
+  return { width, height, data };
+}
+
+export function randomMap(width: number, height: number, seed: number): ActivationMap {
+  const next = bytes(seed);
+  return {
+    width,
+    height,
+    data: Float32Array.from({ length: width * height }, () => (next.next().value as number) / 255),
+  };
+}
+
+/** Sizes from one pixel to some groups of sixteen, with lines of one pixel. */
+export const anySize = fc.oneof(
+  fc.record({ width: fc.integer({ min: 1, max: 70 }), height: fc.integer({ min: 1, max: 70 }) }),
+  fc.record({ width: fc.constant(1), height: fc.integer({ min: 1, max: 200 }) }),
+  fc.record({ width: fc.integer({ min: 1, max: 200 }), height: fc.constant(1) }),
+);
+
+export const anyImage = fc
+  .tuple(
+    anySize,
+    fc.constantFrom<Texture>('smooth', 'smooth', 'noise', 'flat', 'saturated', 'grey'),
+    fc.integer({ min: 0, max: 0xffff_ffff }),
+  )
+  .map(([{ width, height }, texture, seed]) => texturedImage(width, height, texture, seed));
+
+/** Settings of the paper with some of them drawn. */
+export function settingsWith(
+  draws: Partial<{ [K in keyof DefenceSettings]: fc.Arbitrary<DefenceSettings[K]> }>,
+): fc.Arbitrary<DefenceSettings> {
+  return fc.record(draws as Record<string, fc.Arbitrary<unknown>>).map(some => ({
+    ...PAPER_SETTINGS,
+    seed: 'test',
+    ...some,
+  })) as fc.Arbitrary<DefenceSettings>;
+}
+
+/** What the fast path computes. */
+export const haarSettings = settingsWith({
+  deflections: fc.oneof(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 3000 })),
+  window: fc.integer({ min: 1, max: 40 }),
+  sigma: fc.constantFrom(0.04, 0.04, 0.01, 0.1, 0.5, 0),
+  levels: fc.constantFrom(null, null, 1, 2, 3, 6, 11),
+  shrink: fc.constantFrom('bayes', 'bayes', 'visu', 'none'),
+  threshold: fc.constantFrom('soft', 'soft', 'hard'),
+  variant: fc.constantFrom('legacy', 'modern'),
+  deflection: fc.constantFrom('paper', 'paper', 'official', 'none'),
+  sampling: fc.constantFrom('uniform', 'gaussian'),
+  replace: fc.constantFrom('random', 'random', 'min', 'max'),
+});
