@@ -6,6 +6,7 @@ import { checkClasses, type Model } from './model.js';
 import type { LocatableHead } from './onnx/classifier-head.js';
 import { floatsToHalves, halvesToFloats } from './onnx/half.js';
 import type { ElementType, Network } from './onnx/network.js';
+import { probeNetwork } from './onnx/probe-network.js';
 
 type OnnxRuntime = typeof import('onnxruntime-node');
 
@@ -38,7 +39,9 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
  */
 export async function createOnnxClassifier(model: Model, options: OnnxClassifierOptions): Promise<Classifier> {
   const runtime = await loadOnnxRuntime();
-  const session = await createSession(runtime, model.network.session, options).catch(cause => {
+  const session = await createSession(runtime, model.network.session, options).catch(async cause => {
+    // Whose fault it is shows in whether the provider can run anything at all.
+    await probeProvider(options);
     throw new DeflectorError(
       'MODEL_INVALID',
       `${options.runtime} refuses the network of the model ${model.identity.name}: ${messageOf(cause)}`,
@@ -51,6 +54,27 @@ export async function createOnnxClassifier(model: Model, options: OnnxClassifier
     await session.release();
     throw error;
   }
+}
+
+/**
+ * Runs the smallest network on a provider: a list of providers says what was compiled, not what works here.
+ *
+ * @returns the version of ONNX Runtime
+ * @throws DeflectorError RUNTIME_UNAVAILABLE
+ */
+export async function probeProvider(options: Pick<OnnxClassifierOptions, 'provider' | 'runtime'>): Promise<string> {
+  const runtime = await loadOnnxRuntime();
+  try {
+    const session = await createSession(runtime, probeNetwork(), options);
+    const { y } = await session.run({ x: new runtime.Tensor('float32', Float32Array.of(-1, 0, 1, 2), [4]) });
+    await session.release();
+    if (y?.data.join() !== '0,0,1,2') throw new Error(`relu of -1, 0, 1, 2 came out as ${y?.data.join(', ')}`);
+  } catch (cause) {
+    throw new DeflectorError('RUNTIME_UNAVAILABLE', `${options.runtime} does not work here: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  return runtime.env.versions.node ?? '';
 }
 
 /** A session as this project runs them. */

@@ -2,7 +2,7 @@
 import { invalid } from '../errors.js';
 import type { Classifier } from '../types.js';
 import type { Model } from './model.js';
-import { createOnnxClassifier, loadOnnxRuntime } from './onnx-classifier.js';
+import { createOnnxClassifier, probeProvider } from './onnx-classifier.js';
 
 export interface RuntimeOptions {
   /** Threads that compute one batch. Default 1. */
@@ -22,12 +22,12 @@ export interface Runtime {
   open(model: Model, options: RuntimeOptions): Promise<Classifier>;
 }
 
+const CPU = { provider: 'cpu', runtime: 'onnxruntime-cpu' };
+
 const ONNX_RUNTIME_CPU: Runtime = {
-  name: 'onnxruntime-cpu',
-  async probe() {
-    return `onnxruntime-node ${(await loadOnnxRuntime()).env.versions.node ?? ''}`.trimEnd();
-  },
-  open: (model, options) => createOnnxClassifier(model, { ...options, provider: 'cpu', runtime: 'onnxruntime-cpu' }),
+  name: CPU.runtime,
+  probe: async () => `onnxruntime-node ${await probeProvider(CPU)}`,
+  open: (model, options) => createOnnxClassifier(model, { ...options, ...CPU }),
 };
 
 /** All runtimes; `auto` stands for the first. */

@@ -30,6 +30,8 @@ export interface LocatableHead {
 export interface HeadSearch {
   /** Whether the scores leave a softmax. */
   readonly outputs: 'logits' | 'probabilities';
+  /** Whether each score is a probability of its own: the classifier picks labels, not one of many classes. */
+  readonly independent: boolean;
   readonly head: LocatableHead | undefined;
   /** Why there is no head: a clause for a message. */
   readonly reason: string | undefined;
@@ -53,13 +55,14 @@ export function findHead(indexed: IndexedGraph, scores: string): HeadSearch {
   const last = passBy(indexed, scores);
   const softmax = last !== undefined && operator(last) === 'Softmax';
   const outputs = softmax ? 'probabilities' : 'logits';
+  const independent = last !== undefined && operator(last) === 'Sigmoid';
   // The logarithm of a softmax differs from the logits by one number an image, which no reader of logits notices.
   const node = softmax || (last && operator(last) === 'LogSoftmax') ? passBy(indexed, last!.input[0] ?? '') : last;
-  if (node === undefined) return { outputs, head: undefined, reason: 'its scores come from no operator' };
+  if (node === undefined) return { outputs, independent, head: undefined, reason: 'its scores come from no operator' };
   const found = headBehind(indexed, node);
   return typeof found === 'string'
-    ? { outputs, head: undefined, reason: found }
-    : { outputs, head: found, reason: undefined };
+    ? { outputs, independent, head: undefined, reason: found }
+    : { outputs, independent, head: found, reason: undefined };
 }
 
 function headBehind(indexed: IndexedGraph, node: Node): LocatableHead | string {

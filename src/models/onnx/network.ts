@@ -52,6 +52,9 @@ export function readNetwork(bytes: Uint8Array): Network {
   const input = imageInput(indexed);
   const scores = scoreOutput(indexed);
   const search = findHead(indexed, scores.name);
+  if (search.independent) {
+    throw unsupported('The scores leave a sigmoid each: the network says which labels apply, not which one of them');
+  }
   const shape = dimensions(scores);
   const classes = search.head?.linear?.classes ?? shape?.slice(1).find(dim => dim !== undefined && dim !== 1);
   return {
