@@ -118,7 +118,7 @@ export const SETTINGS = {
   batch: setting('model', integer(1, 256), 8, 'most runs that the model sees in one call'),
   maxBytes: setting('limits', integer(1, UNLIMITED), 64 * 2 ** 20, 'largest image file, in bytes'),
   maxPixels: setting('limits', integer(1, UNLIMITED), 100_000_000, 'largest image, in pixels, before it is decoded'),
-  imageTimeout: setting('limits', number(0.001, 86_400), 60, 'most seconds that decoding one image may take'),
+  imageTimeout: setting('limits', integer(1, 3600), 30, 'most seconds that decoding one image may take'),
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
   gallery: setting('job', integer(0, 10_000), 100, 'most images shown in the report'),
   maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),

@@ -75,7 +75,7 @@ const userOptions = fc.record(
     batch: fc.integer({ min: 1, max: 256 }),
     maxBytes: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     maxPixels: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-    imageTimeout: decimal(0.001, 86_400),
+    imageTimeout: fc.integer({ min: 1, max: 3600 }),
     emit: fc.constantFrom('none', 'defended'),
     gallery: fc.integer({ min: 0, max: 10_000 }),
     maxErrors: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
