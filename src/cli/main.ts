@@ -6,11 +6,12 @@
 import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
 import { VERSION } from '../version.js';
+import { registerDoctor } from './doctor.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { registerModels } from './models.js';
 
 /** One a command, in the order of `--help`. */
-const COMMANDS: readonly ((program: Command) => void)[] = [registerModels];
+const COMMANDS: readonly ((program: Command) => void)[] = [registerModels, registerDoctor];
 
 /** @returns the exit code */
 async function main(args: readonly string[]): Promise<number> {
