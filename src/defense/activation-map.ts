@@ -108,17 +108,32 @@ function sourcePlace(i: number, from: number, to: number, alignment: Alignment):
 
 /** The grid divided by its maximum; `undefined` where that is not positive and no place stands out. */
 export function divideByMax(grid: Grid): Grid | undefined {
-  const max = grid.data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  return max > 0 && Number.isFinite(max) ? { ...grid, data: grid.data.map(value => value / max) } : undefined;
+  const { max } = extremes(grid.data);
+  return max > 0 && Number.isFinite(max) ? rescale(grid, 0, max) : undefined;
 }
 
 /** The grid stretched to [0,1]; `undefined` where it is constant. */
 export function stretchToUnit(grid: Grid): Grid | undefined {
-  const min = grid.data.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
-  const max = grid.data.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  return max - min > 0 && Number.isFinite(max - min)
-    ? { ...grid, data: grid.data.map(value => (value - min) / (max - min)) }
-    : undefined;
+  const { min, max } = extremes(grid.data);
+  const range = max - min;
+  return range > 0 && Number.isFinite(range) ? rescale(grid, min, range) : undefined;
+}
+
+function rescale({ width, height, data }: Grid, subtracted: number, divisor: number): Grid {
+  const rescaled = new Float64Array(data.length);
+  for (let p = 0; p < data.length; p++) rescaled[p] = (data[p]! - subtracted) / divisor;
+  return { width, height, data: rescaled };
+}
+
+/** Least and greatest value; neither is a number where one of the values is not. */
+function extremes(data: Float64Array): { readonly min: number; readonly max: number } {
+  let min = data[0]!;
+  let max = data[0]!;
+  for (let p = 1; p < data.length; p++) {
+    min = Math.min(min, data[p]!);
+    max = Math.max(max, data[p]!);
+  }
+  return { min, max };
 }
 
 /** Weighted sum of the classes' maps, each resized and stretched to [0,1] by itself; a constant map adds nothing. */
@@ -133,12 +148,10 @@ export function weightedUnitMaps(
 ): Grid {
   const data = new Float64Array(width * height);
   classes.forEach((label, i) => {
-    const map = stretchToUnit(
-      resizeBilinear(weightedClassMaps(features, head, [label], [1]), width, height, alignment),
-    );
-    map?.data.forEach((value, p) => {
-      data[p]! += weights[i]! * value;
-    });
+    const small = weightedClassMaps(features, head, [label], [1]);
+    const map = stretchToUnit(resizeBilinear(small, width, height, alignment));
+    if (map === undefined) return;
+    for (let p = 0; p < data.length; p++) data[p]! += weights[i]! * map.data[p]!;
   });
   return { width, height, data };
 }
@@ -166,7 +179,9 @@ export function activationMap(
 ): ActivationMap | undefined {
   const grid = normalisedMap(settings, features, head, scores, width, height);
   if (grid === undefined) return undefined;
-  return { width, height, data: Float32Array.from(grid.data, value => Math.max(value, 0)) };
+  const data = new Float32Array(grid.data.length);
+  for (let p = 0; p < data.length; p++) data[p] = Math.max(grid.data[p]!, 0);
+  return { width, height, data };
 }
 
 function normalisedMap(
