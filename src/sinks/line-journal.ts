@@ -33,7 +33,7 @@ export class LineJournal {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #lock: Lock;
-  readonly #resumedBytes: number;
+  #resumedBytes: number;
   #size: number;
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
@@ -81,6 +81,32 @@ export class LineJournal {
   /** The lines that were there when the journal was opened. */
   resumed(maxLineBytes: number): AsyncGenerator<Line, void, undefined> {
     return readLines(this.#path, maxLineBytes, this.#resumedBytes);
+  }
+
+  /**
+   * Cuts off all but the first lines of those that were there when the journal was opened; to be called before `append`.
+   *
+   * @returns whether there were that many
+   */
+  async cutBehind(lines: number): Promise<boolean> {
+    let length = 0;
+    let count = 0;
+    if (lines > 0) {
+      for await (const { bytes } of this.resumed(0)) {
+        length += bytes + 1;
+        if (++count === lines) break;
+      }
+    }
+    if (count < lines) return false;
+    try {
+      await this.#file.truncate(length);
+      await this.#file.sync();
+    } catch (error) {
+      throw writeFault(error, this.#path);
+    }
+    this.#size = length;
+    this.#resumedBytes = length;
+    return true;
   }
 
   /**

@@ -8,6 +8,8 @@ export interface Line {
   readonly number: number;
   /** Absent where the line is longer than the limit; then it was passed over without being held. */
   readonly text: string | undefined;
+  /** Length without its end, also where the text is not held. */
+  readonly bytes: number;
   /** Whether a line feed stood behind it: false only for the last line of a file that was cut off. */
   readonly complete: boolean;
 }
@@ -39,9 +41,10 @@ export async function* readLines(
     let number = 1;
     const line = (complete: boolean): Line => {
       const text = length > maxBytes ? undefined : Buffer.concat(pieces, length).toString('utf8');
+      const bytes = length;
       pieces = [];
       length = 0;
-      return { number: number++, text, complete };
+      return { number: number++, text, bytes, complete };
     };
     const take = (piece: Buffer): void => {
       length += piece.length;
