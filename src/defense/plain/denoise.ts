@@ -17,11 +17,16 @@ export type DenoiseSettings = Pick<
   'sigma' | 'wavelet' | 'levels' | 'shrink' | 'threshold' | 'variant'
 >;
 
+/** How one plane is denoised. */
+interface PlaneSettings extends Pick<DefenceSettings, 'wavelet' | 'levels' | 'threshold'> {
+  readonly shrink: Exclude<DefenceSettings['shrink'], 'none'>;
+}
+
 /**
  * A plane of Y, Cb or Cr with less range than this, of 255, is constant but for rounding: Cb and Cr of a grey image. It has
  * no scale to stretch to and stays as it is, where scikit-image up to 0.15 made the whole image NaN.
  */
-export const CONSTANT_RANGE = 1e-9;
+const CONSTANT_RANGE = 1e-9;
 
 /**
  * Denoises one plane.
@@ -29,15 +34,14 @@ export const CONSTANT_RANGE = 1e-9;
  * @param plane in any unit
  * @param sigma standard deviation of its noise in the same unit; `null` estimates it from the finest diagonal sub-band
  */
-export function denoisePlane(plane: Grid, settings: Omit<DenoiseSettings, 'variant'>, sigma: number | null): Grid {
-  if (settings.shrink === 'none') return plane;
+export function denoisePlane(plane: Grid, settings: PlaneSettings, sigma: number | null): Grid {
   const filters = waveletFilters(settings.wavelet);
   const decomposition = decompose(plane, filters, levelsOf(plane, settings, filters));
   const deviation = sigma ?? estimateSigma(decomposition.details[0]!.diagonal.data);
-  const shrink = settings.threshold === 'soft' ? softThreshold : hardThreshold;
+  const apply = settings.threshold === 'soft' ? softThreshold : hardThreshold;
   for (const { horizontal, vertical, diagonal } of decomposition.details) {
     for (const { data } of [horizontal, vertical, diagonal]) {
-      shrink(data, thresholdOf(settings.shrink, data, deviation, plane.data.length));
+      apply(data, thresholdOf(settings.shrink, data, deviation, plane.data.length));
     }
   }
   return reconstruct(decomposition, filters);
@@ -48,7 +52,7 @@ function levelsOf(plane: Grid, settings: Pick<DenoiseSettings, 'levels'>, filter
 }
 
 function thresholdOf(
-  shrink: 'bayes' | 'visu' | 'sure',
+  shrink: PlaneSettings['shrink'],
   coefficients: Float64Array,
   sigma: number,
   pixels: number,
@@ -69,7 +73,8 @@ function thresholdOf(
  * @throws DeflectorError SETTINGS_INVALID for an unknown wavelet
  */
 export function denoise(rgb: Planes, settings: DenoiseSettings): Planes {
-  if (settings.shrink === 'none') return rgb;
+  const { shrink } = settings;
+  if (shrink === 'none') return rgb;
   const legacy = settings.variant === 'legacy';
   const [y, cb, cr] = rgbToYcbcr(rgb);
   const plane = (original: Grid, channel: 0 | 1 | 2): Grid => {
@@ -77,7 +82,7 @@ export function denoise(rgb: Planes, settings: DenoiseSettings): Planes {
     if (range < CONSTANT_RANGE) return original;
     const sigma = settings.sigma === null || legacy ? settings.sigma : modernSigma(settings.sigma, channel, range);
     const stretched = { ...original, data: original.data.map(value => (value - min) / range) };
-    const denoised = denoisePlane(stretched, settings, sigma);
+    const denoised = denoisePlane(stretched, { ...settings, shrink }, sigma);
     const { data } = legacy ? clipPlane(denoised) : denoised;
     return { ...original, data: data.map(value => value * range + min) };
   };

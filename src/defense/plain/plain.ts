@@ -24,12 +24,7 @@ export const plainDefender: Defender = {
  * @param rgb planes in [0,1]; left as they are
  * @param map of the same size; `undefined` deflects everywhere
  */
-export function defend(
-  rgb: Planes,
-  map: ActivationMap | undefined,
-  settings: DefenceSettings,
-  source: UniformSource,
-): Planes {
+function defend(rgb: Planes, map: ActivationMap | undefined, settings: DefenceSettings, source: UniformSource): Planes {
   let planes = rgb;
   for (const step of settings.order) {
     planes = step === 'deflect' ? deflect(planes, map, settings, source) : denoise(planes, settings);

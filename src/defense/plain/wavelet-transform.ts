@@ -6,7 +6,7 @@ import type { Grid } from '../grid.js';
 import type { WaveletFilters } from '../wavelet-filters.js';
 
 /** The detail sub-bands of one level, all of one size. */
-export interface DetailLevel {
+interface DetailLevel {
   /** High-pass down the columns, low-pass along the rows (PyWavelets cH, 'da'). */
   readonly horizontal: Grid;
   /** Low-pass down the columns, high-pass along the rows (cV, 'ad'). */

@@ -8,9 +8,10 @@ import { estimateSigma } from '../../../src/defense/plain/noise-estimate.js';
 import { planesOf } from '../../../src/defense/plain/plain.js';
 import { sureThreshold } from '../../../src/defense/plain/sure-shrink.js';
 import { hardThreshold, softThreshold } from '../../../src/defense/plain/threshold.js';
+import { decompose } from '../../../src/defense/plain/wavelet-transform.js';
 import { rgbToYcbcr, ycbcrToRgb } from '../../../src/defense/plain/ycbcr.js';
 import { runRandom } from '../../../src/defense/random.js';
-import { WAVELET_NAMES } from '../../../src/defense/wavelet-filters.js';
+import { WAVELET_NAMES, waveletFilters } from '../../../src/defense/wavelet-filters.js';
 import { assertClose } from '../../helpers/goldens.js';
 import { anyImage, greyImage } from '../../helpers/images.js';
 
@@ -121,9 +122,11 @@ describe('denoise', () => {
 describe('denoisePlane', () => {
   it('estimates sigma from the finest diagonal sub-band where none is given', () => {
     const plane = { width: 32, height: 32, data: Float64Array.from({ length: 1024 }, (_, i) => Math.sin(i * i)) };
-    const estimated = denoisePlane(plane, PAPER, null);
-    assert.notDeepEqual(estimated.data, plane.data);
-    assertClose(denoisePlane({ ...plane, data: new Float64Array(1024) }, PAPER, null).data, new Float64Array(1024), 0);
+    const settings = { ...PAPER, shrink: 'bayes' as const };
+    const { diagonal } = decompose(plane, waveletFilters('db1'), 1).details[0]!;
+    assert.deepEqual(denoisePlane(plane, settings, null), denoisePlane(plane, settings, estimateSigma(diagonal.data)));
+    const empty = { ...plane, data: new Float64Array(1024) };
+    assertClose(denoisePlane(empty, settings, null).data, empty.data, 0);
   });
 });
 
