@@ -10,7 +10,7 @@ import { sep } from 'node:path';
 import { DeflectorError } from '../errors.js';
 
 /** Longest key in UTF-8 bytes: what Linux takes as a path. */
-export const MAX_KEY_BYTES = 4096;
+const MAX_KEY_BYTES = 4096;
 
 /** Names that a store uses while it writes; no key may use them and no listing shows them. */
 export const TEMPORARY_PREFIX = '.deflector-partial-';
@@ -46,27 +46,6 @@ function keyFault(key: string): string | undefined {
 /** A key for a message: at most 200 characters. */
 export function shorten(key: string): string {
   return key.length > 200 ? `${key.slice(0, 197)}...` : key;
-}
-
-/**
- * Compares two keys by their UTF-8 bytes, which is the order of their code points.
- *
- * @returns negative, zero or positive, as for `Array.prototype.sort`
- */
-export function compareKeys(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return codePointRank(x) - codePointRank(y);
-  }
-  return a.length - b.length;
-}
-
-/** UTF-16 puts surrogates (U+D800 to U+DFFF) before U+E000 to U+FFFF; the code points they stand for come after. */
-function codePointRank(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** A name of a folder's entry as a key's segment. */

@@ -11,10 +11,10 @@ import { checkKey, shorten } from './keys.js';
 import { type Line, readLines } from './lines.js';
 
 /** Fields that can hold the key, in the order in which they are looked for. */
-export const KEY_FIELDS = ['key', 'file_name', 'image', 'path'] as const;
+const KEY_FIELDS = ['key', 'file_name', 'image', 'path'] as const;
 
 /** Longest line in bytes. */
-export const MAX_MANIFEST_LINE_BYTES = 64 * 1024;
+const MAX_MANIFEST_LINE_BYTES = 64 * 1024;
 
 /** A quoted field of a table may go on over this many lines. */
 const MAX_LINES_A_RECORD = 16;

@@ -11,7 +11,7 @@ import { DeflectorError } from '../errors.js';
 import { withDescriptor, writeFault } from './faults.js';
 
 /** Names held in memory at once, where nothing else is said. */
-export const NAMES_IN_MEMORY = 50_000;
+const NAMES_IN_MEMORY = 50_000;
 
 const RUN_BUFFER_BYTES = 16 * 1024;
 /** No name holds it: file systems forbid it. */
