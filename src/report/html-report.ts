@@ -163,11 +163,11 @@ function overview(run: RunSummary, figures: RunFigures): string {
         : '';
   const tile = (name: string, value: string, detail: string, kind = '') =>
     `<div class="figure ${kind}"><dt>${name}</dt><dd><b>${value}</b><span>${detail}</span></dd></div>`;
-  const share = (part: number, whole: number) => (whole === 0 ? '' : percent(part / whole));
+  const share = (part: number, whole: number) => (whole === 0 ? '' : unbroken(part / whole));
   return `<header>
 <p class="brand">Deflector report</p>
 <h1>${text(run.inputs.join(', '))}</h1>
-<p class="quiet">${status} · ${escapeMarkup(run.finishedAt)} · ${text(run.model.name)} <code title="SHA-256 of the model: ${escapeMarkup(run.model.sha256)}">${escapeMarkup(run.model.sha256.slice(0, 12))}</code> · ${escapeMarkup(describeDefence(run.defence))}</p>
+<p class="quiet">${status} · ${escapeMarkup(`${run.finishedAt.slice(0, 16).replace('T', ' ')} UTC`)} · ${text(run.model.name)} <code title="SHA-256 of the model: ${escapeMarkup(run.model.sha256)}">${escapeMarkup(run.model.sha256.slice(0, 12))}</code> · ${escapeMarkup(describeDefence(run.defence))}</p>
 ${note}
 <p class="notice">This defence raises the cost of attacks whose makers did not reckon with it. It is <strong>no security boundary</strong>: an attacker who knows of it can defeat it (Athalye and Carlini, 2018). A verdict that is not suspicious is no proof that an image is untouched.</p>
 </header>
@@ -308,7 +308,7 @@ function card(item: GalleryItem, labels: readonly Label[] | undefined): string {
   return `<article class="card" data-state="${stateOf(verdict)}" data-key="${key}">
 <h4><bdi>${key}</bdi>${verdict.suspicious ? ' <span class="mark">suspicious</span>' : ''}</h4>
 <div class="pictures">${picture(item.input, 'Input')}${picture(item.map, 'Activation map')}${picture(item.defended, 'Defended')}</div>
-<p class="verdict"><b>${text(labelName(verdict.label))}</b> ${percent(verdict.probability)}; undefended <b>${text(labelName(verdict.undefended))}</b> ${percent(verdict.undefended.probability)}</p>
+<p class="verdict"><b>${text(labelName(verdict.label))}</b> ${unbroken(verdict.probability)}; undefended <b>${text(labelName(verdict.undefended))}</b> ${unbroken(verdict.undefended.probability)}</p>
 <ul class="votes">${votes.join('')}${others > 0 ? `<li class="other"><span class="name">other labels</span><span class="number">${others}</span></li>` : ''}</ul>
 </article>
 `;
@@ -340,12 +340,7 @@ ${note}
 }
 
 function repeat(run: RunSummary): string {
-  const value = (setting: unknown): string =>
-    typeof setting === 'string'
-      ? setting
-      : Array.isArray(setting)
-        ? setting.map(value).join(', ')
-        : JSON.stringify(setting);
+  const value = (setting: unknown) => (typeof setting === 'string' ? setting : JSON.stringify(setting));
   const pair = (name: string, content: string) =>
     `<tr><th scope="row">${escapeMarkup(name)}</th><td>${text(content)}</td></tr>`;
   const settings = Object.entries(run.defence).map(([name, setting]) => pair(name, value(setting)));
@@ -370,6 +365,11 @@ function repeat(run: RunSummary): string {
 </section>
 </main>
 `;
+}
+
+/** A percentage whose sign stays on its line. */
+function unbroken(share: number): string {
+  return percent(share).replace(' ', '\u00a0');
 }
 
 /** Text of strangers on its way into the page: visible, escaped, and kept from turning its surroundings around. */

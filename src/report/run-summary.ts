@@ -24,7 +24,7 @@ export interface RunSummary {
   readonly threads: number;
   readonly recipe: string;
   readonly seed: string;
-  /** The resolved settings of the defence, as in every verdict. */
+  /** The resolved settings of the defence as `printDefence` gives them, as in every verdict. */
   readonly defence: Readonly<Record<string, unknown>>;
   readonly versions: {
     readonly deflector: string;
