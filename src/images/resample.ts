@@ -5,9 +5,9 @@
  * The algorithm is that of Pillow's Image.resize (libImaging: Resample.c for the filters, Geometry.c for nearest).
  * Own code rather than libvips's resize, whose filters are others and change between versions; docs/images.md compares.
  */
-import type { Preprocessing, RgbImage } from '../types.js';
-
-export type Interpolation = Preprocessing['interpolation'];
+import type { RgbImage } from '../types.js';
+import { horizontal, vertical } from './kernel/rgb-passes.js';
+import { type Interpolation, KERNELS, type Kernel, nearest, type Taps, taps } from './taps.js';
 
 /** A rectangle of whole pixels. */
 export interface Rectangle {
@@ -27,84 +27,6 @@ export interface Resampling {
   /** Part of the scaled image that is computed; lies inside it. */
   readonly wanted: Rectangle;
   readonly interpolation: Interpolation;
-}
-
-/** Half-width and shape of a continuous kernel. */
-interface Kernel {
-  readonly support: number;
-  readonly weight: (x: number) => number;
-}
-
-const sinc = (x: number) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
-
-const KERNELS: Readonly<Record<Exclude<Interpolation, 'nearest'>, Kernel>> = {
-  bilinear: { support: 1, weight: x => Math.max(0, 1 - Math.abs(x)) },
-  /** Keys, Cubic convolution interpolation, 1981, with a = -1/2. */
-  bicubic: {
-    support: 2,
-    weight: x => {
-      const a = -0.5;
-      const d = Math.abs(x);
-      if (d < 1) return ((a + 2) * d - (a + 3)) * d * d + 1;
-      return d < 2 ? (((d - 5) * d + 8) * d - 4) * a : 0;
-    },
-  },
-  lanczos: { support: 3, weight: x => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
-};
-
-/** For each wanted position along an axis: where its inputs begin, how many there are, and their weights. */
-interface Taps {
-  readonly first: Int32Array;
-  readonly count: Int32Array;
-  /** `stride` weights a position, the unused ones 0. */
-  readonly weights: Float64Array;
-  readonly stride: number;
-}
-
-function taps(kernel: Kernel, inputs: number, outputs: number, from: number, length: number): Taps {
-  const scale = inputs / outputs;
-  const stretch = Math.max(scale, 1);
-  const support = kernel.support * stretch;
-  const stride = Math.ceil(support) * 2 + 1;
-  const first = new Int32Array(length);
-  const count = new Int32Array(length);
-  const weights = new Float64Array(length * stride);
-  for (let i = 0; i < length; i++) {
-    const centre = (from + i + 0.5) * scale;
-    const begin = Math.max(Math.trunc(centre - support + 0.5), 0);
-    const end = Math.min(Math.trunc(centre + support + 0.5), inputs);
-    let sum = 0;
-    for (let x = begin; x < end; x++) {
-      const weight = kernel.weight((x - centre + 0.5) * (1 / stretch));
-      weights[i * stride + x - begin] = weight;
-      sum += weight;
-    }
-    if (sum !== 0) for (let k = 0; k < end - begin; k++) weights[i * stride + k]! /= sum;
-    first[i] = begin;
-    count[i] = end - begin;
-  }
-  return { first, count, weights, stride };
-}
-
-/** Fixed point of the 8-bit passes: 8 bits of pixel and 2 of headroom leave 22 for the weight. */
-const FRACTION_BITS = 22;
-const HALF = 1 << (FRACTION_BITS - 1);
-
-/** Weights rounded half away from zero to fixed point. */
-function fixedPoint(weights: Float64Array): Int32Array {
-  return Int32Array.from(weights, weight => Math.trunc(weight * 2 ** FRACTION_BITS + (weight < 0 ? -0.5 : 0.5)));
-}
-
-/** Nearest source index of each wanted position; steps are summed as Pillow sums them, so that ties fall alike. */
-function nearest(inputs: number, outputs: number, from: number, length: number): Int32Array {
-  const step = inputs / outputs;
-  const indices = new Int32Array(length);
-  let position = step * 0.5;
-  for (let i = 0; i < from + length; i++) {
-    if (i >= from) indices[i - from] = Math.min(Math.trunc(position), inputs - 1);
-    position += step;
-  }
-  return indices;
 }
 
 function nearestIndices({ source, width, height, wanted }: Resampling): { columns: Int32Array; rows: Int32Array } {
@@ -177,59 +99,8 @@ const RGB8: Passes<Uint8Array> = {
     }
     return out;
   },
-  horizontal: (data, origin, stride, rows, { first, count, weights: real, stride: tapStride }) => {
-    const weights = fixedPoint(real);
-    const out = new Uint8ClampedArray(rows * first.length * 3);
-    let to = 0;
-    for (let row = 0; row < rows; row++) {
-      const line = origin + row * stride;
-      for (let i = 0; i < first.length; i++) {
-        let from = line + first[i]! * 3;
-        let tap = i * tapStride;
-        const end = tap + count[i]!;
-        let red = HALF;
-        let green = HALF;
-        let blue = HALF;
-        for (; tap < end; tap++, from += 3) {
-          const weight = weights[tap]!;
-          red = (red + Math.imul(data[from]!, weight)) | 0;
-          green = (green + Math.imul(data[from + 1]!, weight)) | 0;
-          blue = (blue + Math.imul(data[from + 2]!, weight)) | 0;
-        }
-        out[to] = red >> FRACTION_BITS;
-        out[to + 1] = green >> FRACTION_BITS;
-        out[to + 2] = blue >> FRACTION_BITS;
-        to += 3;
-      }
-    }
-    return new Uint8Array(out.buffer);
-  },
-  vertical: (data, origin, stride, length, { first, count, weights: real, stride: tapStride }) => {
-    const weights = fixedPoint(real);
-    const out = new Uint8ClampedArray(first.length * length);
-    for (let i = 0; i < first.length; i++) {
-      const begin = origin + first[i]! * stride;
-      const tap = i * tapStride;
-      const end = tap + count[i]!;
-      const line = i * length;
-      // Three sums at a time, as in the other pass, so that a weight is read once for all of them.
-      for (let x = 0; x < length; x += 3) {
-        let red = HALF;
-        let green = HALF;
-        let blue = HALF;
-        for (let k = tap, from = begin + x; k < end; k++, from += stride) {
-          const weight = weights[k]!;
-          red = (red + Math.imul(data[from]!, weight)) | 0;
-          green = (green + Math.imul(data[from + 1]!, weight)) | 0;
-          blue = (blue + Math.imul(data[from + 2]!, weight)) | 0;
-        }
-        out[line + x] = red >> FRACTION_BITS;
-        out[line + x + 1] = green >> FRACTION_BITS;
-        out[line + x + 2] = blue >> FRACTION_BITS;
-      }
-    }
-    return new Uint8Array(out.buffer);
-  },
+  horizontal,
+  vertical,
 };
 
 const PLANE32: Passes<Float32Array> = {

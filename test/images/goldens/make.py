@@ -76,6 +76,8 @@ def main():
             "1x1": [(7, 5)],
             "1x500": [(224, 224), (3, 7)],
             "700x2": [(32, 32)],
+            # Larger than what the kernel holds at a time.
+            **({"2000x1500": [(700, 500)], "500x3000": [(450, 200)]} if name == "bicubic" else {}),
         }.items():
             for size in sizes:
                 case = {"image": image, "width": size[0], "height": size[1], "interpolation": name}
