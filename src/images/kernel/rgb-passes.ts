@@ -1,5 +1,5 @@
 /**
- * The two passes of 8-bit resampling in WebAssembly (sources: assembly/; compiled by scripts/build-resampling-kernel.mjs).
+ * The two passes of 8-bit resampling in WebAssembly (sources: assembly/; compiled by scripts/build-kernel.mjs).
  * Data goes through the kernel's memory in bands, so that the memory stays small whatever the size of the image.
  */
 import type { Taps } from '../taps.js';
