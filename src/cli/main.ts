@@ -6,12 +6,21 @@
 import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
 import { VERSION } from '../version.js';
+import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
+import { registerExplain } from './explain.js';
 import { registerModels } from './models.js';
+import { registerRun } from './run.js';
 
 /** One a command, in the order of `--help`. */
-const COMMANDS: readonly ((program: Command) => void)[] = [registerModels, registerDoctor];
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerRun,
+  registerDefend,
+  registerExplain,
+  registerModels,
+  registerDoctor,
+];
 
 /** @returns the exit code */
 async function main(args: readonly string[]): Promise<number> {

@@ -121,7 +121,7 @@ export const SETTINGS = {
   maxPixels: setting('limits', integer(1, UNLIMITED), 100_000_000, 'largest image, in pixels, before it is decoded'),
   imageTimeout: setting('limits', integer(1, 3600), 30, 'most seconds that decoding one image may take'),
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
-  gallery: setting('job', integer(0, 10_000), 100, 'most images shown in the report'),
+  gallery: setting('job', integer(0, 48), 48, 'most images shown in the report'),
   maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),
   quiet: setting('output', SWITCH, false, 'no progress and no summary'),
 } satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
@@ -135,6 +135,12 @@ export type SettingName = keyof Table;
 export type SettingValues = { readonly [K in SettingName]: Table[K] extends Setting<infer T> ? T : never };
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
+
+/** Settings that change how a job is carried out but not one byte of its results. */
+const FREE_SETTINGS: readonly SettingName[] = ['threads', 'batch', 'gallery', 'maxErrors', 'quiet'];
+
+/** Settings that results depend on: a resumed job keeps them. */
+export const RESULT_SETTINGS = SETTING_NAMES.filter(name => !FREE_SETTINGS.includes(name));
 
 /** What holds where nothing else is said, for people; of a defence setting the value of recipe `paper`. */
 export function defaultText(name: SettingName): string {

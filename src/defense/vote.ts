@@ -82,6 +82,15 @@ export class VoteTally {
     return true;
   }
 
+  /** How far the winner leads the next label: in votes (`majority`), or in summed probability (`mean`). A further run moves it by at most 1. */
+  lead(): number {
+    const winner = this.winner();
+    const values: ArrayLike<number> = this.#kind === 'majority' ? this.#counts : this.#sums;
+    let next = 0;
+    for (let c = 0; c < values.length; c++) if (c !== winner) next = Math.max(next, values[c]!);
+    return values[winner]! - next;
+  }
+
   /** Runs that voted for `label`. */
   count(label: number): number {
     return this.#counts[label]!;

@@ -86,3 +86,23 @@ export function preprocessPlanar(planes: Float32Array, width: number, height: nu
   }
   return out;
 }
+
+/**
+ * The part of an image that the model sees, in whole pixels of the image.
+ *
+ * @returns a rectangle inside the image, at least 1 by 1
+ */
+export function inputRegion(width: number, height: number, p: Preprocessing): Rectangle {
+  const { plan } = place(width, height, p);
+  const { source, wanted } = plan;
+  const [left, shown] = axisRegion(source.left, source.width, plan.width, wanted.left, wanted.width);
+  const [top, seen] = axisRegion(source.top, source.height, plan.height, wanted.top, wanted.height);
+  return { left, top, width: shown, height: seen };
+}
+
+/** One axis: from `length` of the `scaled` samples that `size` source pixels become, beginning at `start`, to source pixels. */
+function axisRegion(origin: number, size: number, scaled: number, start: number, length: number): [number, number] {
+  const first = Math.min(Math.floor((start * size) / scaled), size - 1);
+  const last = Math.min(Math.ceil(((start + length) * size) / scaled), size);
+  return [origin + first, Math.max(last - first, 1)];
+}

@@ -28,3 +28,25 @@ export function writeTensor(image: RgbImage, format: TensorFormat, out: Float32A
     for (let from = channel; from < pixels * 3; from += 3, to += step) out[to] = values[image.data[from]!]!;
   }
 }
+
+/**
+ * Writes planes as one item of a batch.
+ *
+ * @param planes float32 [3, pixels], RGB in [0,1]
+ * @param out float32; 3 * pixels elements are written from `offset`
+ */
+export function writePlanes(
+  planes: Float32Array,
+  pixels: number,
+  format: TensorFormat,
+  out: Float32Array,
+  offset: number,
+): void {
+  const step = format.layout === 'nhwc' ? 3 : 1;
+  for (let channel = 0; channel < 3; channel++) {
+    const place = format.channels === 'rgb' ? channel : 2 - channel;
+    let to = offset + (format.layout === 'nhwc' ? place : place * pixels);
+    const [scale, bias] = [format.scale[channel]!, format.bias[channel]!];
+    for (let p = 0; p < pixels; p++, to += step) out[to] = planes[channel * pixels + p]! * scale + bias;
+  }
+}

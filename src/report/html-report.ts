@@ -151,7 +151,12 @@ function head(run: RunSummary, style: string, script: string): string {
 `;
 }
 
-const STATUS_WORDS = { complete: 'Complete', interrupted: 'Interrupted', failed: 'Failed' } as const;
+const STATUS_WORDS = {
+  complete: 'Complete',
+  running: 'Running',
+  interrupted: 'Interrupted',
+  failed: 'Failed',
+} as const;
 
 function overview(run: RunSummary, figures: RunFigures): string {
   const status = STATUS_WORDS[run.status];

@@ -7,8 +7,11 @@ export const RUN_SCHEMA = 'deflector/run@1';
 /** Field order is the order of the printed JSON. */
 export interface RunSummary {
   readonly schema: typeof RUN_SCHEMA;
-  /** `complete`: every key has its verdict. `interrupted`: `--resume` goes on. `failed`: see `failure`. */
-  readonly status: 'complete' | 'interrupted' | 'failed';
+  /**
+   * `running`: it still runs, or was killed. `complete`: every key has its verdict. `interrupted`: it was asked to stop.
+   * `failed`: see `failure`. All but `complete` go on with `--resume`.
+   */
+  readonly status: 'running' | 'complete' | 'interrupted' | 'failed';
   /** Present with status `failed`. */
   readonly failure?: { readonly code: ErrorCode; readonly message: string };
   /** Arguments that repeat the run, program first, every setting spelled out. */
@@ -26,6 +29,8 @@ export interface RunSummary {
   readonly seed: string;
   /** The resolved settings of the defence as `printDefence` gives them, as in every verdict. */
   readonly defence: Readonly<Record<string, unknown>>;
+  /** All resolved settings, by their names in deflector.yaml. */
+  readonly settings: Readonly<Record<string, unknown>>;
   readonly versions: {
     readonly deflector: string;
     readonly node: string;

@@ -66,6 +66,7 @@ export function testRun(count: number): RunSummary {
     recipe: 'paper',
     seed: verdict.seed,
     defence: verdict.defence,
+    settings: {},
     versions: { deflector: '0.1.0', node: '20.20.2', onnxruntime: '1.30.0', sharp: '0.35.5' },
     counts: { total: count, ok, suspicious, errors: { IMAGE_TRUNCATED: failed } },
     startedAt: '2026-11-23T10:00:00.000Z',

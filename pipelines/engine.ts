@@ -1,0 +1,77 @@
+/** Makes a defend engine live: model, runtime, localiser and kernel behind one call. */
+import { createKernelDefender } from '../src/defense/kernel/kernel-defender.js';
+import type { DefenceSettings } from '../src/defense/settings.js';
+import { createLocalizer } from '../src/models/localizer.js';
+import { openModel } from '../src/models/registry.js';
+import { openClassifier } from '../src/models/runtimes.js';
+import { systemClock } from '../src/stages/common.js';
+import { DefendEngine, type DefendOutcome, type Wanted } from '../src/stages/defend.js';
+import type { Classifier, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../src/types.js';
+
+/** What an engine is made of, as plain data: it travels to worker threads. */
+export interface EngineSpec {
+  /** Name or folder of the classifier. */
+  readonly model: string;
+  /** Name or folder of the model that makes the activation maps; `null` for the classifier itself. */
+  readonly localizer: string | null;
+  readonly runtime: string;
+  readonly settings: DefenceSettings;
+  /** What verdicts say of the settings. */
+  readonly record: Readonly<Record<string, unknown>>;
+  readonly maximumBatch: number;
+  /** Threads that compute one call of the model: 1 where many engines share the cores. */
+  readonly threads: number;
+}
+
+/** What became of the names in the spec. */
+export interface EngineInfo {
+  readonly model: ModelIdentity;
+  readonly localizer: ModelIdentity | undefined;
+  readonly runtime: string;
+  readonly preprocessing: Preprocessing;
+  readonly labels: readonly Label[];
+}
+
+export interface Engine {
+  readonly info: EngineInfo;
+  /** @see DefendEngine.defend */
+  defend(image: FetchedImage, wanted?: Wanted): Promise<DefendOutcome>;
+  /** Frees the sessions; call it when nothing is in hand. */
+  close(): Promise<void>;
+}
+
+/** @throws DeflectorError what opening a model throws; MODEL_NO_LOCALIZATION */
+export async function openEngine(spec: EngineSpec): Promise<Engine> {
+  const model = await openModel(spec.model);
+  const opened: Classifier[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(opened.map(one => one.dispose()));
+  };
+  try {
+    const classifier = await openClassifier(model, { runtime: spec.runtime, threads: spec.threads });
+    opened.push(classifier);
+    let localizer: Localizer | undefined;
+    if (spec.localizer !== null && spec.settings.map !== 'uniform') {
+      const { runtime, threads } = spec;
+      const locating = await openClassifier(await openModel(spec.localizer), { runtime, threads });
+      opened.push(locating);
+      localizer = createLocalizer(locating);
+    }
+    const engine = new DefendEngine(
+      { classifier, defender: await createKernelDefender(), localizer, clock: systemClock },
+      // A call of the model takes its thread whole and costs the same per image at any batch: waiting gains nothing.
+      { settings: spec.settings, record: spec.record, maximumBatch: spec.maximumBatch, maximumWait: 0 },
+    );
+    const info = {
+      model: classifier.model,
+      localizer: localizer?.model,
+      runtime: classifier.runtime,
+      preprocessing: classifier.preprocessing,
+      labels: classifier.labels,
+    };
+    return { info, defend: (image, wanted) => engine.defend(image, wanted), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

@@ -1,0 +1,470 @@
+/**
+ * The defend stage: from pixels to a verdict. One engine serves one classifier; it keeps several images in hand, so that
+ * the model sees full batches although images need different numbers of runs.
+ *
+ * An image in the engine:
+ *
+ *     mapping ───────────────▶ running ───────────────▶ done
+ *     its undefended pass,     its runs, as many as
+ *     which also gives the     the vote needs
+ *     activation map
+ *
+ * A place in a batch goes to the image that came first and has work for it: no image waits for one that came later.
+ */
+import { activationMap } from '../defense/activation-map.js';
+import { type Defender, PLAIN_RGB, type PreparedImage, type TensorFormat } from '../defense/defender.js';
+import { drawDeflections } from '../defense/deflection.js';
+import { nextRuns } from '../defense/early-stop.js';
+import { runRandom } from '../defense/random.js';
+import { softmax } from '../defense/softmax.js';
+import { VoteTally } from '../defense/vote.js';
+import { DeflectorError } from '../errors.js';
+import { inputRegion, preprocess, preprocessPlanar } from '../images/preprocess.js';
+import { tensorFormat, writePlanes, writeTensor } from '../images/tensor.js';
+import { requireHead } from '../models/localizer.js';
+import type {
+  ActivationMap,
+  Classifier,
+  ClassifierOutput,
+  DefenceSettings,
+  ErrorVerdict,
+  Explanation,
+  FailedImage,
+  FetchedImage,
+  Label,
+  Localizer,
+  OkVerdict,
+  RgbImage,
+  Verdict,
+} from '../types.js';
+import { VERDICT_SCHEMA } from '../types.js';
+import { type Clock, toVerdictError } from './common.js';
+
+/** What the stage needs from outside. The engine has the classifier for itself. */
+export interface DefendPorts {
+  readonly classifier: Classifier;
+  readonly defender: Defender;
+  /** Makes the activation maps in the classifier's place. */
+  readonly localizer?: Localizer | undefined;
+  readonly clock: Clock;
+}
+
+export interface DefendOptions {
+  readonly settings: DefenceSettings;
+  /** What verdicts say of the settings (their field `defence`). */
+  readonly record: Readonly<Record<string, unknown>>;
+  /** Most images or runs in one call of the model, at least 1. */
+  readonly maximumBatch: number;
+  /** Milliseconds that a batch with free places may wait for another image; 0 where the model is as fast without. */
+  readonly maximumWait: number;
+}
+
+/** What a caller may want beside the verdict. */
+export interface Wanted {
+  /** Run 0 as 8-bit pixels. */
+  readonly defended?: boolean;
+  /** Run 0 as it is before it is normalised for the network. */
+  readonly planes?: boolean;
+  /** The material of a panel; it includes the defended image. */
+  readonly explanation?: boolean;
+}
+
+export interface DefendOutcome {
+  readonly verdict: Verdict;
+  readonly defended?: RgbImage;
+  /** float32 [3, height, width], RGB on the [0,1] scale; variant `modern` may lie outside. */
+  readonly planes?: Float32Array;
+  readonly explanation?: Explanation;
+  /** Forward passes that this image took, its undefended pass included. */
+  readonly passes: number;
+}
+
+/** An image in the engine's hands. */
+class Task {
+  readonly image: FetchedImage;
+  readonly wanted: Wanted;
+  readonly settle: (outcome: DefendOutcome) => void;
+  readonly started: number;
+  /** Runs that have had their place in a batch; before the undefended pass came back it stands for that pass. */
+  placed = 0;
+  /** Runs to execute before the vote is looked at again. */
+  target = 1;
+  running: Running | undefined;
+  passes = 0;
+
+  constructor(image: FetchedImage, wanted: Wanted, started: number, settle: (outcome: DefendOutcome) => void) {
+    this.image = image;
+    this.wanted = wanted;
+    this.started = started;
+    this.settle = settle;
+  }
+}
+
+/** What an image has once its undefended pass is back. */
+interface Running {
+  readonly undefended: Float64Array;
+  readonly map: ActivationMap | undefined;
+  readonly prepared: PreparedImage;
+  readonly tally: VoteTally;
+}
+
+/** One place of a batch; without a run it is the undefended pass. */
+interface Place {
+  readonly task: Task;
+  readonly run: number | undefined;
+}
+
+/** Keeps a model busy with the runs of several images. */
+export class DefendEngine {
+  readonly #ports: DefendPorts;
+  readonly #options: DefendOptions;
+  readonly #format: TensorFormat;
+  readonly #classes: number;
+  /** Elements of one image in the model's input. */
+  readonly #length: number;
+  readonly #batch: Float32Array;
+  readonly #tasks: Task[] = [];
+  #working: Promise<void> | undefined;
+  #arrival: (() => void) | undefined;
+
+  /** @throws DeflectorError MODEL_NO_LOCALIZATION when the settings ask for a map that no model here can make */
+  constructor(ports: DefendPorts, options: DefendOptions) {
+    const { classifier } = ports;
+    if (options.settings.map !== 'uniform' && ports.localizer === undefined) requireHead(classifier);
+    this.#ports = ports;
+    this.#options = options;
+    const { preprocessing } = classifier;
+    this.#format = tensorFormat(preprocessing);
+    this.#classes = classifier.labels.length;
+    this.#length = 3 * preprocessing.width * preprocessing.height;
+    this.#batch = new Float32Array(options.maximumBatch * this.#length);
+  }
+
+  /** Images in hand. */
+  get inFlight(): number {
+    return this.#tasks.length;
+  }
+
+  /**
+   * Defends one image. Never rejects: a fault becomes an error verdict.
+   *
+   * @param image at the model's input size, or at its own with `at: original`
+   */
+  defend(image: FetchedImage, wanted: Wanted = {}): Promise<DefendOutcome> {
+    return new Promise(resolve => {
+      this.#tasks.push(new Task(image, wanted, this.#ports.clock.now(), resolve));
+      this.#arrival?.();
+      this.#working ??= this.#work();
+    });
+  }
+
+  async #work(): Promise<void> {
+    // Images that are handed over in the same turn share the first batch.
+    await Promise.resolve();
+    while (this.#tasks.length > 0) {
+      if (this.#options.maximumWait > 0 && this.#demand() < this.#options.maximumBatch) await this.#wait();
+      await this.#execute(this.#place());
+    }
+    this.#working = undefined;
+  }
+
+  /** Places that the images in hand could fill now. */
+  #demand(): number {
+    return this.#tasks.reduce((sum, task) => sum + task.target - task.placed, 0);
+  }
+
+  async #wait(): Promise<void> {
+    await new Promise<void>(resolve => {
+      const timer = setTimeout(resolve, this.#options.maximumWait);
+      this.#arrival = () => {
+        if (this.#demand() < this.#options.maximumBatch) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#arrival = undefined;
+  }
+
+  /** Gives out the places of the next batch and writes its input. */
+  #place(): Place[] {
+    const places: Place[] = [];
+    for (const task of [...this.#tasks]) {
+      while (task.placed < task.target && places.length < this.#options.maximumBatch) {
+        const place = { task, run: task.running === undefined ? undefined : task.placed };
+        task.placed++;
+        if (this.#guard(task, () => this.#write(place, places.length * this.#length))) places.push(place);
+        else break;
+      }
+    }
+    return places;
+  }
+
+  #write({ task, run }: Place, offset: number): void {
+    const { settings } = this.#options;
+    const { pixels, sha256 } = task.image;
+    if (task.running === undefined || run === undefined) {
+      writeTensor(this.#fit(pixels), this.#format, this.#batch, offset);
+      return;
+    }
+    const random = runRandom(settings.seed, sha256, run);
+    if (settings.at === 'model') {
+      task.running.prepared.run(random, this.#batch, offset, this.#format);
+      return;
+    }
+    const planes = new Float32Array(3 * pixels.width * pixels.height);
+    task.running.prepared.run(random, planes, 0, PLAIN_RGB);
+    const { preprocessing } = this.#ports.classifier;
+    const fitted = preprocessPlanar(planes, pixels.width, pixels.height, preprocessing);
+    writePlanes(fitted, preprocessing.width * preprocessing.height, this.#format, this.#batch, offset);
+  }
+
+  /** The image as the model sees it. */
+  #fit(pixels: RgbImage): RgbImage {
+    return this.#options.settings.at === 'model' ? pixels : preprocess(pixels, this.#ports.classifier.preprocessing);
+  }
+
+  async #execute(places: readonly Place[]): Promise<void> {
+    if (places.length === 0) return;
+    const needsFeatures =
+      this.#options.settings.map !== 'uniform' &&
+      this.#ports.localizer === undefined &&
+      places.some(place => place.run === undefined);
+    let output: ClassifierOutput;
+    try {
+      const input = this.#batch.subarray(0, places.length * this.#length);
+      output = await this.#ports.classifier.classify(input, places.length, needsFeatures);
+    } catch (error) {
+      await this.#retryAlone(places, error);
+      return;
+    }
+    for (const [index, place] of places.entries()) {
+      if (this.#tasks.includes(place.task)) await this.#take(place, output, index);
+    }
+  }
+
+  /** A batch that failed is repeated image by image, so that one image cannot spoil the others. */
+  async #retryAlone(places: readonly Place[], error: unknown): Promise<void> {
+    if (places.length === 1) {
+      const task = places[0]!.task;
+      if (this.#tasks.includes(task)) this.#fail(task, error);
+      return;
+    }
+    for (const place of places) {
+      if (!this.#tasks.includes(place.task)) continue;
+      if (this.#guard(place.task, () => this.#write(place, 0))) await this.#execute([place]);
+    }
+  }
+
+  /** Takes what the model says of one place. */
+  async #take({ task, run }: Place, output: ClassifierOutput, index: number): Promise<void> {
+    try {
+      task.passes++;
+      const probabilities = this.#probabilities(output.scores, index);
+      if (run === undefined) {
+        task.running = await this.#begin(task, probabilities, output, index);
+        task.placed = 0;
+        task.target = nextRuns(task.running.tally, this.#options.settings.runs, this.#options.settings.earlyStop);
+        return;
+      }
+      const { tally } = task.running!;
+      tally.add(probabilities);
+      if (tally.runs < task.target) return;
+      const more = nextRuns(tally, this.#options.settings.runs, this.#options.settings.earlyStop);
+      task.target += more;
+      if (more === 0) this.#finish(task, task.running!);
+    } catch (error) {
+      this.#fail(task, error);
+    }
+  }
+
+  async #begin(task: Task, undefended: Float64Array, output: ClassifierOutput, index: number): Promise<Running> {
+    const { settings } = this.#options;
+    const { pixels } = task.image;
+    const map = settings.map === 'uniform' ? undefined : await this.#map(pixels, output, index);
+    return {
+      undefended,
+      map,
+      prepared: this.#ports.defender.prepare(pixels, map, settings),
+      tally: new VoteTally(settings.vote, this.#classes),
+    };
+  }
+
+  async #map(pixels: RgbImage, output: ClassifierOutput, index: number): Promise<ActivationMap | undefined> {
+    const { settings } = this.#options;
+    const { classifier, localizer } = this.#ports;
+    const located =
+      localizer === undefined ? own(classifier, output, index) : await another(localizer, this.#fit(pixels));
+    const region =
+      settings.at === 'model'
+        ? { left: 0, top: 0, width: pixels.width, height: pixels.height }
+        : inputRegion(pixels.width, pixels.height, classifier.preprocessing);
+    const map = activationMap(settings, located.features, located.head, located.scores, region.width, region.height);
+    return map === undefined ? undefined : onto(map, region.left, region.top, pixels.width, pixels.height);
+  }
+
+  /** @throws DeflectorError INFERENCE_FAILED where the model's output is not finite */
+  #probabilities(scores: Float32Array, index: number): Float64Array {
+    const offset = index * this.#classes;
+    const row = scores.subarray(offset, offset + this.#classes);
+    if (row.length !== this.#classes || !row.every(Number.isFinite)) {
+      throw new DeflectorError(
+        'INFERENCE_FAILED',
+        `Model ${this.#ports.classifier.model.name} gave a score that is not finite`,
+      );
+    }
+    return this.#ports.classifier.outputs === 'probabilities' ? Float64Array.from(row) : softmax(row, 0, row.length);
+  }
+
+  #finish(task: Task, running: Running): void {
+    const verdict = this.#verdict(task, running);
+    const { defended, planes, explanation } = task.wanted;
+    const outcome: DefendOutcome = { verdict, passes: task.passes };
+    if (!defended && !planes && !explanation) {
+      this.#settle(task, outcome);
+      return;
+    }
+    const { width, height } = task.image.pixels;
+    const firstRun = this.#firstRun(task, running.prepared);
+    const image = toRgbImage(firstRun, width, height);
+    this.#settle(task, {
+      ...outcome,
+      ...(defended ? { defended: image } : {}),
+      ...(planes ? { planes: firstRun } : {}),
+      ...(explanation ? { explanation: this.#explanation(task.image, running, verdict, image) } : {}),
+    });
+  }
+
+  #verdict(task: Task, { tally, undefended }: Running): OkVerdict {
+    const { settings, record } = this.#options;
+    const { classifier, clock } = this.#ports;
+    const winner = tally.winner();
+    const before = undefended.reduce((best, value, c) => (value > undefended[best]! ? c : best), 0);
+    const { key, sha256, ms } = task.image;
+    return {
+      schema: VERDICT_SCHEMA,
+      key,
+      sha256,
+      status: 'ok',
+      label: this.#label(winner),
+      votes: tally.votes(),
+      runs: settings.runs,
+      runsExecuted: tally.runs,
+      agreement: tally.count(winner) / tally.runs,
+      probability: tally.probability(winner),
+      undefended: { ...this.#label(before), probability: undefended[before]! },
+      suspicious: winner !== before,
+      seed: settings.seed,
+      model: classifier.model,
+      defence: record,
+      ms: { ...ms, defend: clock.now() - task.started },
+    };
+  }
+
+  #label(index: number): Label {
+    return this.#ports.classifier.labels[index] ?? { index, id: '', name: String(index) };
+  }
+
+  #firstRun({ image }: Task, prepared: PreparedImage): Float32Array {
+    const planes = new Float32Array(3 * image.pixels.width * image.pixels.height);
+    prepared.run(runRandom(this.#options.settings.seed, image.sha256, 0), planes, 0, PLAIN_RGB);
+    return planes;
+  }
+
+  #explanation(image: FetchedImage, { map }: Running, verdict: OkVerdict, defended: RgbImage): Explanation {
+    const { settings } = this.#options;
+    const { width, height } = image.pixels;
+    const random = runRandom(settings.seed, image.sha256, 0);
+    const list = drawDeflections(width, height, map, settings, random);
+    const drawn = settings.order.includes('deflect') ? list.targets.slice(0, list.count) : new Uint32Array(0);
+    return {
+      verdict,
+      input: image.pixels,
+      map: map ?? { width, height, data: new Float32Array(width * height) },
+      deflected: Uint32Array.from(new Set(drawn)).sort(),
+      defended,
+    };
+  }
+
+  /** @returns whether `act` went well; if not, the task has failed */
+  #guard(task: Task, act: () => void): boolean {
+    try {
+      act();
+      return true;
+    } catch (error) {
+      this.#fail(task, error);
+      return false;
+    }
+  }
+
+  #fail(task: Task, error: unknown): void {
+    const { key, sha256, ms } = task.image;
+    const verdict: ErrorVerdict = {
+      schema: VERDICT_SCHEMA,
+      key,
+      sha256,
+      status: 'error',
+      error: toVerdictError(error),
+      ms: { ...ms, defend: this.#ports.clock.now() - task.started },
+    };
+    this.#settle(task, { verdict, passes: task.passes });
+  }
+
+  #settle(task: Task, outcome: DefendOutcome): void {
+    const place = this.#tasks.indexOf(task);
+    if (place >= 0) this.#tasks.splice(place, 1);
+    task.running?.prepared.release();
+    task.running = undefined;
+    task.settle(outcome);
+  }
+}
+
+/** The verdict on an image that did not pass the fetch stage. */
+export function failedVerdict({ key, sha256, error, ms }: FailedImage): ErrorVerdict {
+  return { schema: VERDICT_SCHEMA, key, ...(sha256 === undefined ? {} : { sha256 }), status: 'error', error, ms };
+}
+
+/**
+ * Planes in [0,1] as 8-bit pixels, rounded half up; what lies outside is cut off.
+ *
+ * @param planes float32 [3, height, width], RGB
+ */
+export function toRgbImage(planes: Float32Array, width: number, height: number): RgbImage {
+  const size = width * height;
+  const data = new Uint8Array(3 * size);
+  for (let channel = 0; channel < 3; channel++) {
+    for (let p = 0; p < size; p++) {
+      data[3 * p + channel] = Math.floor(Math.min(Math.max(planes[channel * size + p]!, 0), 1) * 255 + 0.5);
+    }
+  }
+  return { width, height, data };
+}
+
+/** What the classifier itself says of one image of a batch. */
+function own(classifier: Classifier, { scores, features }: ClassifierOutput, index: number) {
+  const { head, labels } = classifier;
+  if (features === undefined || head === undefined) {
+    throw new DeflectorError('INTERNAL', `Model ${classifier.model.name} gave no feature maps`);
+  }
+  const length = features.channels * features.height * features.width;
+  return {
+    features: { ...features, data: features.data.subarray(index * length, (index + 1) * length) },
+    head,
+    scores: scores.subarray(index * labels.length, (index + 1) * labels.length),
+  };
+}
+
+/** What a localiser says of an image. */
+async function another(localizer: Localizer, image: RgbImage) {
+  const { scores, features } = await localizer.locate([image]);
+  return { features, head: localizer.head, scores };
+}
+
+/** A map as part of a larger one that is 0 elsewhere: what the model does not see has no activation. */
+function onto(map: ActivationMap, left: number, top: number, width: number, height: number): ActivationMap {
+  if (map.width === width && map.height === height) return map;
+  const data = new Float32Array(width * height);
+  for (let row = 0; row < map.height; row++) {
+    data.set(map.data.subarray(row * map.width, (row + 1) * map.width), (top + row) * width + left);
+  }
+  return { width, height, data };
+}
