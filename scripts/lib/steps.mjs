@@ -22,10 +22,15 @@ export function quietly(title, command, args, { exitCode = 1, ...options } = {})
 /** Installs the packages of the lockfile, unless just those are there already. */
 export function install() {
   if (installed()) return;
-  // npm tells its scripts where it is; without it (called by `node`) it is looked for on the PATH.
-  const npm = process.env.npm_execpath;
-  const [command, args] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  quietly('Installing packages', command, [...args, 'ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  const [command, args] = npm('ci', '--no-audit', '--no-fund', '--loglevel=error');
+  quietly('Installing packages', command, args);
+}
+
+/** The command and the arguments of a call of npm. */
+export function npm(...args) {
+  // npm tells its scripts where it is; where `node` was called without npm it is looked for on the PATH.
+  const path = process.env.npm_execpath;
+  return path?.endsWith('.js') ? [process.execPath, [path, ...args]] : ['npm', args];
 }
 
 /** Compiles what changed. */

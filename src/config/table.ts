@@ -10,6 +10,7 @@ import { RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
   EARLY_STOP,
   integer,
+  nameOf,
   number,
   oneOf,
   optional,
@@ -68,7 +69,7 @@ export const SETTINGS = {
   deflections: defence(integer(0, 10_000_000), 'pixels drawn a run'),
   window: defence(integer(1, 1024), 'apothem in pixels of the square that a replacement is drawn from'),
   sigma: defence(orAuto(number(0, 1)), 'noise standard deviation on the [0,1] scale; auto estimates it for each plane'),
-  wavelet: defence(oneOf(WAVELET_NAMES), 'wavelet by its PyWavelets name; haar and db1 are one'),
+  wavelet: defence(nameOf(WAVELET_NAMES), 'wavelet by its PyWavelets name; haar and db1 are one'),
   levels: defence(orAuto(integer(1, 30)), 'levels of the wavelet transform; auto takes as many as scikit-image'),
   shrink: defence(oneOf(['bayes', 'visu', 'sure', 'none']), 'rule that sets the threshold of each sub-band'),
   threshold: defence(oneOf(['soft', 'hard']), 'how coefficients below the threshold are removed'),

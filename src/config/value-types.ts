@@ -77,6 +77,11 @@ export function oneOf<const T extends string>(choices: readonly T[]): ValueType<
   };
 }
 
+/** One of many names: `--help` does not list them. */
+export function nameOf(names: readonly string[]): ValueType<string> {
+  return { ...oneOf(names), placeholder: 'name' };
+}
+
 export function text(what: string, placeholder: string): ValueType<string> {
   return {
     expected: what,

@@ -14,6 +14,7 @@ import {
 import { SETTING_NAMES, SETTINGS, variableOf } from '../../src/config/table.js';
 import { PAPER_SETTINGS } from '../../src/defense/settings.js';
 import { DeflectorError } from '../../src/errors.js';
+import { RUNTIMES } from '../../src/models/runtimes.js';
 
 function refusal(sources: SettingSources): string {
   try {
@@ -209,6 +210,11 @@ describe('a setting out of its range', () => {
 });
 
 describe('the table of settings', () => {
+  it('offers the runtimes that there are, without loading them', () => {
+    const { expected } = SETTINGS.runtime.type;
+    assert.equal(expected, `one of ${['auto', ...RUNTIMES.map(runtime => runtime.name)].join(', ')}`);
+  });
+
   it('holds every setting of a defence, and recipes hold all but the seed', () => {
     const names = SETTING_NAMES.filter(key => SETTINGS[key].group === 'defence' && key !== 'recipe' && key !== 'seed');
     for (const recipe of RECIPE_NAMES) assert.deepEqual(Object.keys(findRecipe(recipe) ?? {}).sort(), names.sort());
