@@ -284,8 +284,8 @@ function imagesHead(figures: RunFigures, rows: readonly ReportRow[]): string {
     `<button type="button" data-filter="${name}" aria-pressed="${pressed}">${words} <span>${grouped(count)}</span></button>`;
   return `<section aria-labelledby="images-title">
 <h2 id="images-title">Images</h2>
-<noscript><p class="notice">Filters, search and the list of images need JavaScript, which is switched off here.</p></noscript>
-<div class="controls" role="search">
+<p class="notice" id="no-script">Filters, search and the list of images need JavaScript, which is switched off here.</p>
+<div class="controls" role="search" hidden>
 <div class="filters" role="group" aria-label="Which images">
 ${filter('all', 'All', figures.total, true)}
 ${filter('suspicious', 'Suspicious', figures.suspicious, false)}

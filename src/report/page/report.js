@@ -72,5 +72,7 @@
   window.addEventListener('beforeprint', () => {
     while (drawn < found.length) drawPortion();
   });
+  document.getElementById('no-script').remove();
+  document.querySelector('.controls').hidden = false;
   apply();
 })();
