@@ -3,16 +3,16 @@ import type { ErrorCode } from '../errors.js';
 import type { Label, OkVerdict, Verdict } from '../types.js';
 
 /** Agreement of less than 10 %, 20 % ... 100 %, and of exactly 100 %. */
-export const AGREEMENT_BINS = 11;
+const AGREEMENT_BINS = 11;
 
 /** A label with the number of images that were given it. */
-export interface LabelCount {
+interface LabelCount {
   readonly label: Label;
   readonly count: number;
 }
 
 /** From the label of the undefended image to the label of the vote. */
-export interface LabelChange {
+interface LabelChange {
   readonly from: Label;
   readonly to: Label;
   readonly count: number;

@@ -3,7 +3,7 @@ import cliProgress from 'cli-progress';
 import { counted, duration, grouped, percent, rate } from './numbers.js';
 
 /** Counts so far; all of the whole job, resumed parts included. */
-export interface ProgressCounts {
+interface ProgressCounts {
   readonly done: number;
   readonly suspicious: number;
   readonly failed: number;
