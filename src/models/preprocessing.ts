@@ -178,7 +178,8 @@ function target(given: ProcessorConfig['size']): { width: number; height: number
 function normalisation(fields: ProcessorConfig): Pick<Preprocessing, 'mean' | 'std'> {
   const gain = fields.do_rescale === false ? 255 : 255 * (fields.rescale_factor ?? 1 / 255);
   const offset = fields.do_rescale !== false && fields.rescale_offset ? 1 : 0;
-  const normalised = fields.do_normalize ?? true;
+  // MobileViT's processor is the one that has no normalisation to switch off.
+  const normalised = fields.do_normalize ?? !/^MobileViT/.test(fields.image_processor_type ?? '');
   if (normalised && (fields.image_mean == null || fields.image_std == null)) {
     throw invalid('image_mean and image_std are missing');
   }
