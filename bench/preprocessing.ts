@@ -9,11 +9,11 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import { decodeImage, hardenDecoder } from '../src/images/decode.js';
 import { preprocess } from '../src/images/preprocess.js';
 import { tensorFormat, writeTensor } from '../src/images/tensor.js';
+import { loadOnnxRuntime } from '../src/models/onnx-runtime.js';
 import type { Preprocessing, RgbImage } from '../src/types.js';
 
 const SIZE = 224;
@@ -82,6 +82,7 @@ async function main(folder: string, pillowFile: string, model: string): Promise<
   const names = (await readdir(folder)).filter(name => !name.startsWith('.')).sort();
   const pillow = await readFile(pillowFile);
   if (pillow.length !== names.length * BYTES) throw new Error('PILLOW_OUT was made from another folder');
+  const { InferenceSession, Tensor } = await loadOnnxRuntime();
   const session = await InferenceSession.create(model);
   const format = tensorFormat(LITE0);
   const label = async (data: Uint8Array): Promise<number> => {

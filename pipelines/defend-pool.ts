@@ -8,6 +8,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { DeflectorError, type ErrorCode } from '../src/errors.js';
+import { silenceOnnxRuntime } from '../src/models/onnx-runtime.js';
 import type { DefendOutcome, Wanted } from '../src/stages/defend.js';
 import type { FetchedImage } from '../src/types.js';
 import type { EngineInfo, EngineSpec } from './engine.js';
@@ -63,6 +64,7 @@ export class DefendPool {
    * @throws DeflectorError what opening the model throws
    */
   static async start(spec: EngineSpec, threads: number): Promise<DefendPool> {
+    silenceOnnxRuntime();
     const starts = await Promise.allSettled(Array.from({ length: threads }, () => startThread(spec)));
     const started = starts.flatMap(start => (start.status === 'fulfilled' ? [start.value] : []));
     const failure = starts.find(start => start.status === 'rejected');

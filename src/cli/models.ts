@@ -92,7 +92,7 @@ export function registerModels(program: Command): void {
 async function list(flags: JsonFlag): Promise<void> {
   const { listModels } = await import('../models/registry.js');
   const models = await listModels();
-  if (flags.json) return printJson(models);
+  if (flags.json) return printJson('deflector/models@1', { models });
   const width = Math.max(...models.map(model => model.name.length));
   for (const model of models) print(`${model.name.padEnd(width)}  ${model.origin.padEnd(7)}  ${model.folder}`);
 }
@@ -102,7 +102,7 @@ async function show(name: string, flags: JsonFlag): Promise<void> {
   const { identity, folder, recorded, recipe, preprocessing, labels, network } = await openModel(name);
   const { input, output, head, headless } = network;
   if (flags.json) {
-    return printJson({
+    return printJson('deflector/model-description@1', {
       ...{ ...identity, folder, recorded, recipe: recipe ?? null, preprocessing, input, output },
       activationMaps: head === undefined ? { possible: false, reason: headless } : { possible: true },
       labels,
@@ -143,7 +143,7 @@ async function check(name: string, flags: JsonFlag & { readonly runtime: string 
   const { checkModel } = await import('../models/check-model.js');
   const checks = await checkModel(await resolveModel(name), flags.runtime);
   const passed = checks.every(({ outcome }) => outcome !== 'fail');
-  if (flags.json) printJson({ model: name, passed, checks });
+  if (flags.json) printJson('deflector/model-check@1', { model: name, passed, checks });
   else printChecks(checks);
   if (!passed) process.exitCode = EXIT.errors;
 }
@@ -161,7 +161,7 @@ async function add(source: string, flags: AddFlags): Promise<void> {
     ...(terminal ? { ask } : {}),
   };
   const added = await addModel(source, options);
-  if (flags.json) return printJson(added);
+  if (flags.json) return printJson('deflector/model-added@1', { ...added });
   printChecks(added.checks);
   print(`Added ${added.name} at ${added.folder}`);
 }
@@ -234,6 +234,6 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+function printJson(schema: string, fields: object): void {
+  print(JSON.stringify({ schema, ...fields }, null, 2));
 }

@@ -2,7 +2,7 @@
  * Tries one execution provider of ONNX Runtime: `node probe-provider.js PROVIDER`. A process of its own, since a
  * provider without its libraries or its driver may write to standard error, hang, or abort.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { loadOnnxRuntime } from '../models/onnx-runtime.js';
 
 /** An ONNX model, opset 17: y = x + x, four floats. */
 const DOUBLING = Buffer.from(
@@ -10,6 +10,7 @@ const DOUBLING = Buffer.from(
   'base64',
 );
 
+const { InferenceSession, Tensor } = await loadOnnxRuntime();
 const session = await InferenceSession.create(DOUBLING, {
   executionProviders: [process.argv[2] ?? 'cpu'],
   // Without this an operator that the provider cannot run goes to the CPU in silence.

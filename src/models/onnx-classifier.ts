@@ -7,8 +7,7 @@ import type { LocatableHead } from './onnx/classifier-head.js';
 import { floatsToHalves, halvesToFloats } from './onnx/half.js';
 import type { ElementType, Network } from './onnx/network.js';
 import { probeNetwork } from './onnx/probe-network.js';
-
-type OnnxRuntime = typeof import('onnxruntime-node');
+import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 
 export interface OnnxClassifierOptions {
   /** Threads that compute one batch. Default 1: many images at once keep all cores busy better than one image can. */
@@ -17,19 +16,6 @@ export interface OnnxClassifierOptions {
   readonly provider: string;
   /** The name that the classifier reports. */
   readonly runtime: string;
-}
-
-/**
- * Loads ONNX Runtime, which costs tens of megabytes and some 100 ms: only when a model is made live.
- *
- * @throws DeflectorError RUNTIME_UNAVAILABLE where its native library does not load
- */
-export async function loadOnnxRuntime(): Promise<OnnxRuntime> {
-  try {
-    return await import('onnxruntime-node');
-  } catch (cause) {
-    throw new DeflectorError('RUNTIME_UNAVAILABLE', 'ONNX Runtime does not load on this machine', { cause });
-  }
 }
 
 /**

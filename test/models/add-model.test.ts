@@ -6,7 +6,8 @@ import { describe, it } from 'node:test';
 import { type AddOptions, addModel, type ModelDescription } from '../../src/models/add-model.js';
 import { checkModel } from '../../src/models/check-model.js';
 import { openModel } from '../../src/models/registry.js';
-import { SMALL_NETWORK, temporary, writeModel } from './folders.js';
+import { temporaryFolder } from '../helpers/files.js';
+import { SMALL_NETWORK, writeModel } from './folders.js';
 import { BODY, behindBody, CLASSES, floats, HEAD, node, onnx, SIDE, signature } from './onnx/builder.js';
 
 const DESCRIBED: ModelDescription = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
@@ -21,9 +22,13 @@ async function labelsFile(root: string, content = 'ant\nbee\ncat\ndog\nelk\n'): 
   return path;
 }
 
+import { checkLeaks } from '../helpers/leaks.js';
+
+checkLeaks();
+
 describe('adding a folder', () => {
   it('copies it as it is, with licence and card, and records name and digest', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'my-net'), {
       LICENSE: 'MIT',
       'README.md': '# card',
@@ -45,7 +50,7 @@ describe('adding a folder', () => {
   });
 
   it('fills what the folder leaves open by what is said', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'bare'), {
       'config.json': { model_type: 'x' },
       'preprocessor_config.json': undefined,
@@ -58,7 +63,7 @@ describe('adding a folder', () => {
   });
 
   it('leaves nothing behind where the model fails its checks', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'short'), { 'config.json': { id2label: { 0: 'a', 1: 'b' } } });
     await assert.rejects(addModel(source, withDescription(root)), {
       code: 'MODEL_INVALID',
@@ -68,14 +73,14 @@ describe('adding a folder', () => {
   });
 
   it('refuses a network that is not the one its folder records', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const record = { schema: 'deflector/model@1', name: 'x', sha256: '0'.repeat(64) };
     const source = await writeModel(join(root, 'x'), { 'deflector.json': record });
     await assert.rejects(addModel(source, withDescription(root)), { code: 'MODEL_DIGEST_MISMATCH' });
   });
 
   it('takes a name once, and replaces it only when told to', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'net'));
     const options = withDescription(root);
     await addModel(source, options);
@@ -87,7 +92,7 @@ describe('adding a folder', () => {
   });
 
   it('keeps names inside the folder of models, and those of bundled models', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'net'));
     for (const name of ['../net', '.hidden', 'a/b', 'a\\b', '', '-rf', 'x'.repeat(101), 'efficientnet-lite0']) {
       await assert.rejects(
@@ -99,7 +104,7 @@ describe('adding a folder', () => {
   });
 
   it('says so where the folder of models cannot be written', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const source = await writeModel(join(root, 'net'));
     await writeFile(join(root, 'added'), 'a file, no folder');
     await assert.rejects(addModel(source, withDescription(root)), { code: 'STORE_UNAVAILABLE' });
@@ -108,7 +113,7 @@ describe('adding a folder', () => {
 
 describe('adding a bare .onnx file', () => {
   it('fails with all flags that are missing where nobody can be asked', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const file = join(root, 'net.onnx');
     const open = onnx({
       ...{ nodes: [...BODY.nodes, ...HEAD.nodes], tensors: [...BODY.tensors, ...HEAD.tensors] },
@@ -128,7 +133,7 @@ describe('adding a bare .onnx file', () => {
   });
 
   it('asks for what is missing, and only for that', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const file = join(root, 'net.onnx');
     await writeFile(file, SMALL_NETWORK);
     const labels = await labelsFile(root);
@@ -154,7 +159,7 @@ describe('adding a bare .onnx file', () => {
       [JSON.stringify({ ...names }), ''],
       [JSON.stringify({ id2label: { ...names } }), ''],
     ];
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const file = join(root, 'net.onnx');
     await writeFile(file, SMALL_NETWORK);
     for (const [content, id] of forms) {
@@ -174,7 +179,7 @@ describe('adding a bare .onnx file', () => {
   });
 
   it('refuses what is not there and what is no network', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     await assert.rejects(addModel(join(root, 'none.onnx'), withDescription(root)), { code: 'MODEL_NOT_FOUND' });
     await assert.rejects(addModel(await labelsFile(root), withDescription(root, { name: 'x' })), {
       code: 'MODEL_INVALID',
@@ -195,7 +200,7 @@ describe('checking a model', () => {
       [node('Flatten', ['maps'], 'flat'), node('Gemm', ['flat', 'w'], 'scores')],
       [floats('w', [96, CLASSES])],
     );
-    const folder = await writeModel(await temporary(t), { 'onnx/model.onnx': headless });
+    const folder = await writeModel(await temporaryFolder(t), { 'onnx/model.onnx': headless });
     const found = await outcomes(folder);
     assert.deepEqual(found, {
       ...{ files: 'pass', digest: 'note', runs: 'pass', scores: 'pass', batches: 'pass', 'activation maps': 'note' },
@@ -207,7 +212,7 @@ describe('checking a model', () => {
       floats('w', [CLASSES, 6]),
       floats('b', [CLASSES], new Array(CLASSES).fill(Number.POSITIVE_INFINITY)),
     ]);
-    const folder = await writeModel(await temporary(t), { 'onnx/model.onnx': infinite });
+    const folder = await writeModel(await temporaryFolder(t), { 'onnx/model.onnx': infinite });
     assert.equal((await outcomes(folder)).scores, 'fail');
   });
 
@@ -222,12 +227,12 @@ describe('checking a model', () => {
       ],
       HEAD.tensors,
     );
-    const folder = await writeModel(await temporary(t), { 'onnx/model.onnx': centred });
+    const folder = await writeModel(await temporaryFolder(t), { 'onnx/model.onnx': centred });
     assert.equal((await outcomes(folder)).batches, 'fail');
   });
 
   it('names the file that is broken', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const mismatched = await writeModel(join(root, 'a'), {
       'deflector.json': { schema: 'deflector/model@1', name: 'a', sha256: '0'.repeat(64) },
     });

@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { weightedClassMaps } from '../../src/defense/activation-map.js';
 import type { Model } from '../../src/models/model.js';
-import { createSession, loadOnnxRuntime } from '../../src/models/onnx-classifier.js';
+import { createSession } from '../../src/models/onnx-classifier.js';
+import { loadOnnxRuntime } from '../../src/models/onnx-runtime.js';
 import { openModel } from '../../src/models/registry.js';
 import { openClassifier } from '../../src/models/runtimes.js';
 import type { Classifier, ClassifierOutput } from '../../src/types.js';
@@ -14,6 +15,10 @@ import { fromRoot } from '../helpers/root.js';
 function pattern(count: number): Float32Array {
   return Float32Array.from({ length: count * 3 * 224 * 224 }, (_, i) => Math.sin(i * 0.11) * Math.cos(i * 0.0013));
 }
+
+import { checkLeaks } from '../helpers/leaks.js';
+
+checkLeaks();
 
 describe('the bundled model', () => {
   let model: Model;

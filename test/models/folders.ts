@@ -1,17 +1,8 @@
 /** Folders of models for tests. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { processorConfig } from '../../src/models/preprocessing.js';
 import { behindBody, CLASSES, HEAD, SIDE } from './onnx/builder.js';
-
-/** A temporary folder that goes when the test ends. */
-export async function temporary(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'deflector-models-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 export const SMALL_NETWORK = behindBody(HEAD.nodes, HEAD.tensors);
 

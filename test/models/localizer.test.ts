@@ -16,6 +16,10 @@ function image(width: number, height: number): RgbImage {
   return { width, height, data: Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 256) };
 }
 
+import { checkLeaks } from '../helpers/leaks.js';
+
+checkLeaks();
+
 describe('a localiser', () => {
   it('sees the whole of images of any size, whatever the crop of its own preprocessing', async () => {
     const model = modelOf(behindBody(HEAD.nodes, HEAD.tensors));

@@ -4,6 +4,7 @@ import { createOnnxClassifier } from '../../src/models/onnx-classifier.js';
 import { openModel } from '../../src/models/registry.js';
 import { openClassifier, RUNTIMES, runtimeCalled } from '../../src/models/runtimes.js';
 import { describeClassifier } from '../conformance/classifier.js';
+import { checkLeaks } from '../helpers/leaks.js';
 import {
   BODY,
   behindBody,
@@ -18,6 +19,8 @@ import {
   SIDE,
   signature,
 } from './onnx/builder.js';
+
+checkLeaks();
 
 const bundled = await openModel('efficientnet-lite0');
 

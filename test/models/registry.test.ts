@@ -6,15 +6,16 @@ import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { readModel } from '../../src/models/model.js';
 import { listModels, openModel, resolveModel, userModels } from '../../src/models/registry.js';
+import { temporaryFolder } from '../helpers/files.js';
 import { fromRoot } from '../helpers/root.js';
-import { SMALL_CONFIG, SMALL_NETWORK, SMALL_PROCESSOR, temporary, writeModel } from './folders.js';
+import { SMALL_CONFIG, SMALL_NETWORK, SMALL_PROCESSOR, writeModel } from './folders.js';
 import { BODY, CLASSES, HEAD, onnx, signature } from './onnx/builder.js';
 
 const DIGEST = createHash('sha256').update(SMALL_NETWORK).digest('hex');
 
 describe('the registry of models', () => {
   it('holds the bundled models and those of the user, and hides a name that is bundled', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     for (const name of ['zebra', 'ant', 'efficientnet-lite0']) await writeModel(join(root, name));
     await mkdir(join(root, '.adding-1'));
     await writeFile(join(root, 'notes'), '');
@@ -35,7 +36,7 @@ describe('the registry of models', () => {
   });
 
   it('tells a folder from a name by a slash or a leading dot', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     const env = { DEFLECTOR_MODELS: root };
     await writeModel(join(root, 'ant'));
     assert.equal(await resolveModel('ant', env), join(root, 'ant'));
@@ -49,7 +50,7 @@ describe('the registry of models', () => {
 
 describe("a model's folder", () => {
   it('may be one that nobody recorded: it goes by the name of its folder', async t => {
-    const folder = await writeModel(join(await temporary(t), 'mine'));
+    const folder = await writeModel(join(await temporaryFolder(t), 'mine'));
     const model = await openModel(folder);
     assert.deepEqual(model.identity, { name: 'mine', sha256: DIGEST });
     assert.equal(model.recorded, false);
@@ -57,7 +58,7 @@ describe("a model's folder", () => {
   });
 
   it('may have its network beside config.json, or behind a link, as in the cache of Hugging Face', async t => {
-    const root = await temporary(t);
+    const root = await temporaryFolder(t);
     await writeFile(join(root, 'blob'), SMALL_NETWORK);
     const folder = await writeModel(join(root, 'snapshot'), { 'onnx/model.onnx': undefined });
     await symlink(join('..', 'blob'), join(folder, 'model.onnx'));
@@ -65,7 +66,7 @@ describe("a model's folder", () => {
   });
 
   it('is refused where a file of it is a folder', async t => {
-    const folder = await writeModel(await temporary(t), { 'config.json': undefined });
+    const folder = await writeModel(await temporaryFolder(t), { 'config.json': undefined });
     await mkdir(join(folder, 'config.json'));
     await assert.rejects(readModel(folder), { code: 'MODEL_INVALID', message: /config\.json is no file/ });
   });
@@ -73,7 +74,7 @@ describe("a model's folder", () => {
   const record = { schema: 'deflector/model@1', name: 'known', sha256: DIGEST, recipe: 'official' };
 
   it('gives its recorded name and its recommended recipe', async t => {
-    const folder = await writeModel(await temporary(t), { 'deflector.json': record });
+    const folder = await writeModel(await temporaryFolder(t), { 'deflector.json': record });
     const model = await readModel(folder);
     assert.deepEqual([model.identity.name, model.recorded, model.recipe], ['known', true, 'official']);
   });
@@ -128,7 +129,7 @@ describe("a model's folder", () => {
   ];
   for (const [name, files, code, message] of broken) {
     it(`is refused: ${name}`, async t => {
-      const folder = await writeModel(await temporary(t), files);
+      const folder = await writeModel(await temporaryFolder(t), files);
       await assert.rejects(readModel(folder), { code, message }, basename(folder));
     });
   }
