@@ -11,7 +11,7 @@ import { defineStep, integer } from './step.js';
  * @param bits 1 to 8
  */
 export function reduceBitDepth(value: number, bits: number): number {
-  const top = 2 ** bits - 1;
+  const top = (1 << bits) - 1;
   const scaled = value * top;
   const below = Math.floor(scaled);
   const rest = scaled - below;

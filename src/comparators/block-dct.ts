@@ -70,12 +70,11 @@ function denoisePlane(
   const counts = new Uint16Array(values.length);
   const block = new Float64Array(BLOCK * BLOCK);
   const limit = 3 * sigma;
+  const rows = Int32Array.from({ length: height + BLOCK }, (_, y) => mirrorWithEdge(y, height));
+  const columns = Int32Array.from({ length: width + BLOCK }, (_, x) => mirrorWithEdge(x, width));
   for (const top of starts(height, step)) {
     for (const left of starts(width, step)) {
-      for (let i = 0; i < 64; i++) {
-        const y = mirrorWithEdge(top + (i >> 3), height);
-        block[i] = values[y * width + mirrorWithEdge(left + (i & 7), width)]!;
-      }
+      for (let i = 0; i < 64; i++) block[i] = values[rows[top + (i >> 3)]! * width + columns[left + (i & 7)]!]!;
       transform(block, false);
       for (let i = 1; i < 64; i++) {
         const magnitude = Math.abs(block[i]!);
@@ -105,16 +104,46 @@ const half = new Float64Array(BLOCK * BLOCK);
 
 /** Rows, then columns; each pass reads rows and writes columns. */
 function transform(block: Float64Array, inverse: boolean): void {
-  for (const [from, to] of [
-    [block, half],
-    [half, block],
-  ] as const) {
-    for (let row = 0; row < 8; row++) {
-      for (let k = 0; k < 8; k++) {
-        let sum = 0;
-        for (let x = 0; x < 8; x++) sum += from[row * 8 + x]! * BASIS[inverse ? x * 8 + k : k * 8 + x]!;
-        to[k * 8 + row] = sum;
-      }
+  const pass = inverse ? inversePass : forwardPass;
+  pass(block, half);
+  pass(half, block);
+}
+
+/** Even coefficients see the sums of mirrored samples only, odd ones the differences. */
+function forwardPass(from: Float64Array, to: Float64Array): void {
+  for (let row = 0; row < 8; row++) {
+    const at = row * 8;
+    const s0 = from[at]! + from[at + 7]!;
+    const s1 = from[at + 1]! + from[at + 6]!;
+    const s2 = from[at + 2]! + from[at + 5]!;
+    const s3 = from[at + 3]! + from[at + 4]!;
+    const d0 = from[at]! - from[at + 7]!;
+    const d1 = from[at + 1]! - from[at + 6]!;
+    const d2 = from[at + 2]! - from[at + 5]!;
+    const d3 = from[at + 3]! - from[at + 4]!;
+    for (let k = 0; k < 64; k += 16) {
+      to[k + row] = s0 * BASIS[k]! + s1 * BASIS[k + 1]! + s2 * BASIS[k + 2]! + s3 * BASIS[k + 3]!;
+      to[k + 8 + row] = d0 * BASIS[k + 8]! + d1 * BASIS[k + 9]! + d2 * BASIS[k + 10]! + d3 * BASIS[k + 11]!;
+    }
+  }
+}
+
+function inversePass(from: Float64Array, to: Float64Array): void {
+  for (let row = 0; row < 8; row++) {
+    const at = row * 8;
+    for (let x = 0; x < 4; x++) {
+      const even =
+        from[at]! * BASIS[x]! +
+        from[at + 2]! * BASIS[16 + x]! +
+        from[at + 4]! * BASIS[32 + x]! +
+        from[at + 6]! * BASIS[48 + x]!;
+      const odd =
+        from[at + 1]! * BASIS[8 + x]! +
+        from[at + 3]! * BASIS[24 + x]! +
+        from[at + 5]! * BASIS[40 + x]! +
+        from[at + 7]! * BASIS[56 + x]!;
+      to[x * 8 + row] = even + odd;
+      to[(7 - x) * 8 + row] = even - odd;
     }
   }
 }

@@ -75,6 +75,22 @@ function pass(
   const spacing = length / rest;
   const { re: inRe, im: inIm } = from;
   const { re: outRe, im: outIm } = to;
+  if (factor === 2) {
+    for (let k = 0; k < count; k++) {
+      const [c, s] = [cos[k * spacing]!, sin[k * spacing]!];
+      const [first, second] = [stride * k, stride * (k + count)];
+      const [sum, difference] = [2 * stride * k, stride * (2 * k + 1)];
+      for (let q = 0; q < stride; q++) {
+        const [ar, ai] = [inRe[first + q]!, inIm[first + q]!];
+        const [br, bi] = [inRe[second + q]!, inIm[second + q]!];
+        outRe[sum + q] = ar + br;
+        outIm[sum + q] = ai + bi;
+        outRe[difference + q] = (ar - br) * c - (ai - bi) * s;
+        outIm[difference + q] = (ar - br) * s + (ai - bi) * c;
+      }
+    }
+    return;
+  }
   for (let k = 0; k < count; k++) {
     for (let r = 0; r < factor; r++) {
       const out = stride * (factor * k + r);

@@ -106,6 +106,7 @@ function toByte(value: number): number {
 
 export const nonLocalMeansTable4 = defineStep({
   name: 'nlm',
+  shown: 3,
   parameters: { search: integer(11, 1, 51), patch: integer(3, 1, 21), h: decimal(2, 0.01, 255) },
   apply(planes, width, height, parameters) {
     nonLocalMeansLab(planes, width, height, parameters);

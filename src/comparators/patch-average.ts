@@ -19,8 +19,8 @@ export interface PatchAverage {
   readonly search: 'inside' | 'mirrored';
   /** Distance of two patches = weighted sum of squared differences over patch and planes, times this. */
   readonly scale: number;
-  /** Weights at the distances 0 to `furthest`, evenly spaced, read by linear interpolation; 0 beyond. */
-  readonly table: Float64Array;
+  /** Weights at the distances 0 to `furthest`, as `tabulate` makes them, read by linear interpolation; 0 beyond. */
+  readonly table: Float32Array;
   readonly furthest: number;
   /** A pair weighs 0 where its distance without the patch's last row is beyond this. */
   readonly furthestBeforeLastRow: number;
@@ -28,10 +28,10 @@ export interface PatchAverage {
   readonly own: number;
 }
 
-/** A table of `decay` over [0, furthest], fine enough that interpolation stays below 1e-6 for an exponential. */
-export function tabulate(decay: (distance: number) => number, furthest: number): Float64Array {
-  const cells = 16384;
-  return Float64Array.from({ length: cells + 2 }, (_, i) => decay((i * furthest) / cells));
+/** A table of `decay` over [0, furthest], small enough for the first-level cache; over [0, 30] an exponential errs by 7e-6. */
+export function tabulate(decay: (distance: number) => number, furthest: number): Float32Array {
+  const cells = 4096;
+  return Float32Array.from({ length: cells + 3 }, (_, i) => (i <= cells ? decay((i * furthest) / cells) : 0));
 }
 
 /**
@@ -57,12 +57,13 @@ export function averageByPatches(
   const centres = planes.map(values => pad(values, width, height, beyond, mirror));
   const sums = centres.map(values => Float64Array.from(values, value => own * value));
   const totals = new Float64Array(domainWidth * domainHeight).fill(own);
-  const squares = new Float64Array(stride);
+  const squares = new Float64Array(stride + 1);
   const rows = new Float64Array(domainWidth * (domainHeight + size - 1));
   const sum = new Float64Array(domainWidth);
   const partial = new Float64Array(domainWidth);
   const weights = new Float64Array(domainWidth);
-  const cellsPerUnit = (table.length - 2) / furthest;
+  const cellsPerUnit = (table.length - 3) / furthest;
+  const selective = furthestBeforeLastRow < Number.POSITIVE_INFINITY;
 
   for (let down = 0; down <= Math.min(reach, domainHeight - 1); down++) {
     for (let right = down === 0 ? 1 : -reach; right <= reach; right++) {
@@ -72,13 +73,8 @@ export function averageByPatches(
       const rowCount = domainHeight - down;
       const shift = down * stride + right;
       for (let y = 0; y < rowCount + size - 1; y++) {
-        squareDifferences(
-          padded,
-          squares,
-          (y + rest - before) * stride + first + rest - before,
-          count + size - 1,
-          shift,
-        );
+        const corner = (y + rest - before) * stride + first + rest - before;
+        squareDifferences(padded, squares, corner, count + size - 1, shift);
         const row = rows.subarray(y * domainWidth, y * domainWidth + count);
         if (profile === undefined) slide(squares, row, size);
         else weigh(squares, row, profile);
@@ -86,26 +82,10 @@ export function averageByPatches(
       sum.fill(0);
       for (let y = 0; y < rowCount; y++) {
         sumRows(rows, domainWidth, y, count, profile, size, sum, partial);
-        for (let x = 0; x < count; x++) {
-          const distance = sum[x]! > 0 ? sum[x]! * scale : 0;
-          if (distance > furthest || partial[x]! * scale > furthestBeforeLastRow) {
-            weights[x] = 0;
-          } else {
-            const cell = distance * cellsPerUnit;
-            const lower = cell | 0;
-            const value = table[lower]!;
-            weights[x] = value + (table[lower + 1]! - value) * (cell - lower);
-          }
-        }
+        lookUp(sum, weights, count, scale, table, cellsPerUnit);
+        if (selective) dropWhere(partial, weights, count, furthestBeforeLastRow / scale);
         const from = y * domainWidth + first;
-        const to = from + down * domainWidth + right;
-        for (let x = 0; x < count; x++) {
-          totals[from + x]! += weights[x]!;
-          totals[to + x]! += weights[x]!;
-        }
-        for (let p = 0; p < centres.length; p++) {
-          spread(sums[p]!, centres[p]!, weights, count, from, to);
-        }
+        addBoth(totals, sums, centres, weights, count, from, from + down * domainWidth + right);
       }
     }
   }
@@ -150,11 +130,11 @@ function squareDifferences(
 /** Running sums of `size` neighbours. */
 function slide(values: Float64Array, out: Float64Array, size: number): void {
   let total = 0;
-  for (let i = 0; i < size - 1; i++) total += values[i]!;
+  for (let i = 0; i < size; i++) total += values[i]!;
+  // One addition on the chain from sum to sum, not two: the processor waits for each.
   for (let i = 0; i < out.length; i++) {
-    total += values[i + size - 1]!;
     out[i] = total;
-    total -= values[i]!;
+    total += values[i + size]! - values[i]!;
   }
 }
 
@@ -197,6 +177,48 @@ function sumRows(
     for (let x = 0, at = (y + k) * stride; x < count; x++, at++) partial[x]! += weight * rows[at]!;
   }
   for (let x = 0; x < count; x++) sum[x] = partial[x]! + profile[size - 1]! * rows[last + x]!;
+}
+
+/** Weights of a row of distances; the table's last cell is 0, and stands for all that is further. */
+function lookUp(
+  sum: Float64Array,
+  weights: Float64Array,
+  count: number,
+  scale: number,
+  table: Float32Array,
+  cellsPerUnit: number,
+): void {
+  const last = table.length - 2;
+  const factor = scale * cellsPerUnit;
+  for (let x = 0; x < count; x++) {
+    // Running sums leave a rounding residue that may be below 0.
+    const cell = Math.min(Math.max(sum[x]! * factor, 0), last);
+    const lower = cell | 0;
+    const value = table[lower]!;
+    weights[x] = value + (table[lower + 1]! - value) * (cell - lower);
+  }
+}
+
+function dropWhere(partial: Float64Array, weights: Float64Array, count: number, limit: number): void {
+  for (let x = 0; x < count; x++) if (partial[x]! > limit) weights[x] = 0;
+}
+
+/** Adds the weighted pixels of a row to their partners, and the weights to both. */
+function addBoth(
+  totals: Float64Array,
+  sums: readonly Float64Array[],
+  centres: readonly Float32Array[],
+  weights: Float64Array,
+  count: number,
+  from: number,
+  to: number,
+): void {
+  for (let x = 0; x < count; x++) {
+    const weight = weights[x]!;
+    totals[from + x]! += weight;
+    totals[to + x]! += weight;
+  }
+  for (const [p, values] of centres.entries()) spread(sums[p]!, values, weights, count, from, to);
 }
 
 function spread(

@@ -5,8 +5,8 @@
  * to the image there is drawn, and joined to what is there along the cut of least error.
  *
  * Guo et al. search a million patches approximately. Here the search is exact: patches are kept as coefficients of an
- * orthonormal transform (DCT in space, 3-point DCT across the channels), coarsest first, sorted by the first one, so that
- * few coefficients rule out most patches.
+ * orthonormal transform (DCT in space, 3-point DCT across the channels), coarsest first, so that few coefficients rule out
+ * most patches, in a k-d tree (Friedman, Bentley, Finkel, ACM TOMS 3(3), 1977; cell distances as in Arya and Mount, 1993).
  */
 import type { UniformSource } from '../defense/defender.js';
 import { DeflectorError, invalid } from '../errors.js';
@@ -20,8 +20,14 @@ export interface PatchBank {
   readonly count: number;
   /** float32 [count, 3 side side]: RGB in [0,1], channel by channel. */
   readonly pixels: Float32Array;
-  /** float32 [count, 3 side side]: orthonormal coefficients, coarsest first; rows ascend by the first one. */
+  /** float32 [count, 3 side side]: orthonormal coefficients, coarsest first. */
   readonly coefficients: Float32Array;
+  /**
+   * The k-d tree, a complete binary tree over the rows: node 1 holds all of them, nodes 2i and 2i + 1 the lower and the upper
+   * half of node i's by coefficient `axes[i]`, told apart at `cuts[i]`; a node of at most `LEAF` rows is a leaf.
+   */
+  readonly axes: Uint8Array;
+  readonly cuts: Float32Array;
 }
 
 /** A clean image: float32, planar [3, height, width], RGB in [0,1]. */
@@ -58,18 +64,55 @@ export function makePatchBank(images: readonly PlanarImage[], count: number, sou
     apply(transform, pixels, coefficients);
     return { pixels, coefficients };
   });
-  drawn.sort((a, b) => a.coefficients[0]! - b.coefficients[0]!);
+  const nodes = 2 ** (Math.ceil(Math.log2(Math.max(1, count / LEAF))) + 1);
   const bank = {
     side: SIDE,
     count,
     pixels: new Float32Array(count * length),
     coefficients: new Float32Array(count * length),
+    axes: new Uint8Array(nodes),
+    cuts: new Float32Array(nodes),
   };
+  split(drawn, 0, count, 1, bank);
   for (const [i, patch] of drawn.entries()) {
     bank.pixels.set(patch.pixels, i * length);
     bank.coefficients.set(patch.coefficients, i * length);
   }
   return bank;
+}
+
+/** Rows of a leaf, at most. */
+const LEAF = 8;
+
+/** Orders rows `from` to `to` of a node by halves, along the coefficient that spreads most among the coarsest. */
+function split(
+  patches: { readonly coefficients: Float32Array }[],
+  from: number,
+  to: number,
+  node: number,
+  tree: Pick<PatchBank, 'axes' | 'cuts'>,
+): void {
+  if (to - from <= LEAF) return;
+  let axis = 0;
+  let widest = -1;
+  for (let k = 0; k < 16; k++) {
+    let sum = 0;
+    let squares = 0;
+    for (let i = from; i < to; i++) {
+      const value = patches[i]!.coefficients[k]!;
+      sum += value;
+      squares += value * value;
+    }
+    const variance = squares - (sum * sum) / (to - from);
+    if (variance > widest) [axis, widest] = [k, variance];
+  }
+  const sorted = patches.slice(from, to).sort((a, b) => a.coefficients[axis]! - b.coefficients[axis]!);
+  for (const [i, patch] of sorted.entries()) patches[from + i] = patch;
+  const middle = (from + to) >> 1;
+  tree.axes[node] = axis;
+  tree.cuts[node] = patches[middle]!.coefficients[axis]!;
+  split(patches, from, middle, 2 * node, tree);
+  split(patches, middle, to, 2 * node + 1, tree);
 }
 
 /**
@@ -175,70 +218,73 @@ function apply(transform: readonly Float32Array[], from: Float32Array, to: Float
 
 /** Exact search of the nearest patches. */
 class NearestPatches {
-  readonly #bank: PatchBank;
-  readonly #length: number;
+  private readonly length: number;
   /** Squared distances of the nearest patches so far, ascending, and which they are. */
-  readonly #distances: Float64Array;
-  readonly #indices: Int32Array;
-  readonly #keys: Float32Array;
+  private readonly distances: Float64Array;
+  private readonly indices: Int32Array;
+  /** How far the cell in hand lies from what is wanted, along each axis. */
+  private readonly offsets: Float64Array;
 
-  constructor(bank: PatchBank, neighbours: number) {
-    this.#bank = bank;
-    this.#length = 3 * bank.side * bank.side;
-    this.#distances = new Float64Array(neighbours);
-    this.#indices = new Int32Array(neighbours);
-    this.#keys = Float32Array.from({ length: bank.count }, (_, i) => bank.coefficients[i * this.#length]!);
+  constructor(
+    private readonly bank: PatchBank,
+    neighbours: number,
+  ) {
+    this.length = 3 * bank.side * bank.side;
+    this.distances = new Float64Array(neighbours);
+    this.indices = new Int32Array(neighbours);
+    this.offsets = new Float64Array(this.length);
   }
 
   /** @returns the nearest patches, nearest first; valid until the next call */
   find(wanted: Float32Array): Int32Array {
-    const keys = this.#keys;
-    const first = wanted[0]!;
-    this.#distances.fill(Number.POSITIVE_INFINITY);
-    // Outwards from where the first coefficient would stand, until it alone is too far on both sides.
-    let up = lowerBound(keys, first);
-    let down = up - 1;
-    for (;;) {
-      const upward = up < keys.length ? keys[up]! - first : Number.POSITIVE_INFINITY;
-      const downward = down >= 0 ? first - keys[down]! : Number.POSITIVE_INFINITY;
-      const gap = Math.min(upward, downward);
-      if (gap === Number.POSITIVE_INFINITY || gap * gap >= this.#distances.at(-1)!) return this.#indices;
-      this.#consider(upward <= downward ? up++ : down--, wanted);
-    }
+    this.distances.fill(Number.POSITIVE_INFINITY);
+    this.offsets.fill(0);
+    this.search(1, 0, this.bank.count, 0, wanted);
+    return this.indices;
   }
 
-  #consider(index: number, wanted: Float32Array): void {
-    const { coefficients } = this.#bank;
-    const limit = this.#distances.at(-1)!;
-    const base = index * this.#length;
+  /** Searches the rows of a node, of which none is nearer than `bound` (squared). */
+  private search(node: number, from: number, to: number, bound: number, wanted: Float32Array): void {
+    if (to - from <= LEAF) {
+      for (let row = from; row < to; row++) this.consider(row, wanted);
+      return;
+    }
+    const axis = this.bank.axes[node]!;
+    const beyond = wanted[axis]! - this.bank.cuts[node]!;
+    const middle = (from + to) >> 1;
+    if (beyond < 0) this.search(2 * node, from, middle, bound, wanted);
+    else this.search(2 * node + 1, middle, to, bound, wanted);
+    const offset = this.offsets[axis]!;
+    const far = bound - offset * offset + beyond * beyond;
+    if (far >= this.distances[this.distances.length - 1]!) return;
+    this.offsets[axis] = beyond;
+    if (beyond < 0) this.search(2 * node + 1, middle, to, far, wanted);
+    else this.search(2 * node, from, middle, far, wanted);
+    this.offsets[axis] = offset;
+  }
+
+  private consider(row: number, wanted: Float32Array): void {
+    const { coefficients } = this.bank;
+    const { distances, indices, length } = this;
+    const limit = distances[distances.length - 1]!;
+    const base = row * length;
     let distance = 0;
-    for (let k = 0; k < this.#length; ) {
-      for (const end = Math.min(k + 5, this.#length); k < end; k++) {
+    for (let k = 0; k < length; ) {
+      for (const end = Math.min(k + 5, length); k < end; k++) {
         const difference = coefficients[base + k]! - wanted[k]!;
         distance += difference * difference;
       }
       if (distance >= limit) return;
     }
-    let at = this.#distances.length - 1;
-    while (at > 0 && this.#distances[at - 1]! > distance) {
-      this.#distances[at] = this.#distances[at - 1]!;
-      this.#indices[at] = this.#indices[at - 1]!;
+    let at = distances.length - 1;
+    while (at > 0 && distances[at - 1]! > distance) {
+      distances[at] = distances[at - 1]!;
+      indices[at] = indices[at - 1]!;
       at--;
     }
-    this.#distances[at] = distance;
-    this.#indices[at] = index;
+    distances[at] = distance;
+    indices[at] = row;
   }
-}
-
-function lowerBound(sorted: Float32Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle]! < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /**

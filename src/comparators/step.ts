@@ -3,7 +3,8 @@
  *
  * A step is a pure function of pixels, parameters and draws. Its text is `name` or `name:value-value-...`, the values in
  * the order of its parameters; what is left out takes its default. The canonical text names at least the first parameter
- * and ends with the last one that differs from its default: `jpeg:75`, `jpeg:75-444`, `nlm:13-3-4`.
+ * (of `nlm` three, as the paper writes it) and ends with the last one that differs from its default: `jpeg:75`,
+ * `jpeg:75-444`, `nlm:11-3-2`.
  */
 import type { UniformSource } from '../defense/defender.js';
 import { invalid } from '../errors.js';
@@ -70,6 +71,8 @@ type Values = Record<string, number | string>;
 export function defineStep<P extends Values>(definition: {
   readonly name: string;
   readonly random?: boolean;
+  /** How many parameters the canonical text always names. */
+  readonly shown?: number;
   readonly parameters: { readonly [K in keyof P]: StepParameter<P[K]> };
   apply(
     planes: Float32Array,
@@ -80,7 +83,7 @@ export function defineStep<P extends Values>(definition: {
     resources: Readonly<StepResources>,
   ): void;
 }): ImageStep {
-  const { name, random = false } = definition;
+  const { name, random = false, shown: least = 1 } = definition;
   const entries = Object.entries(definition.parameters) as [string, StepParameter<number | string>][];
   return Object.freeze({
     name,
@@ -98,13 +101,13 @@ export function defineStep<P extends Values>(definition: {
         throw invalid('--order', `${most} after ${JSON.stringify(name)}`, `${name}:${text}`);
       }
       const values: Values = {};
-      let printed = Math.min(1, entries.length);
+      let printed = Math.min(least, entries.length);
       for (const [index, [key, parameter]] of entries.entries()) {
         const word = words[index];
         const value = word === undefined ? parameter.default : parameter.parse(word);
         if (value === undefined) throw invalid(`--order ${name} ${key}`, parameter.expected, word);
         values[key] = value;
-        if (value !== parameter.default) printed = index + 1;
+        if (value !== parameter.default) printed = Math.max(printed, index + 1);
       }
       const shown = entries.slice(0, printed).map(([key]) => String(values[key]));
       const parameters = Object.freeze(values) as Readonly<P>;

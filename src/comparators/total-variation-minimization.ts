@@ -49,22 +49,33 @@ export function minimizeVariation(
   const sigma = Math.min(1, 4 * weight);
   const tau = 1 / (8 * sigma);
   const gain = 1 / (1 + tau);
+  const bound = weight * weight;
   for (let iteration = 0; iteration < iterations; iteration++) {
     for (let y = 0; y < height; y++) {
       const below = y + 1 < height ? width : 0;
-      for (let x = 0, at = y * width; x < width; x++, at++) {
+      const last = y * width + width - 1;
+      for (let at = y * width; at <= last; at++) {
         const here = ahead[at]!;
-        const gx = px[at]! + sigma * (x + 1 < width ? ahead[at + 1]! - here : 0);
+        const gx = at < last ? px[at]! + sigma * (ahead[at + 1]! - here) : 0;
         const gy = py[at]! + sigma * (ahead[at + below]! - here);
         const square = gx * gx + gy * gy;
-        const scale = square > weight * weight ? weight / Math.sqrt(square) : 1;
-        px[at] = gx * scale;
-        py[at] = gy * scale;
+        if (square > bound) {
+          const scale = weight / Math.sqrt(square);
+          px[at] = gx * scale;
+          py[at] = gy * scale;
+        } else {
+          px[at] = gx;
+          py[at] = gy;
+        }
       }
     }
     for (let y = 0; y < height; y++) {
-      for (let x = 0, at = y * width; x < width; x++, at++) {
-        const divergence = px[at]! - (x > 0 ? px[at - 1]! : 0) + py[at]! - (y > 0 ? py[at - width]! : 0);
+      const top = y === 0;
+      let left = 0;
+      for (let at = y * width, end = at + width; at < end; at++) {
+        const right = px[at]!;
+        const divergence = right - left + py[at]! - (top ? 0 : py[at - width]!);
+        left = right;
         const old = now[at]!;
         const free = old + tau * divergence;
         const next = kept[at] === 1 ? (free + tau * values[at]!) * gain : free;
@@ -106,7 +117,7 @@ export const totalVariationMinimization = defineStep({
   parameters: {
     dropout: decimal(0.5, 0, 0.99),
     weight: decimal(0.03, 0.0001, 100),
-    iterations: integer(100, 1, 10000),
+    iterations: integer(50, 1, 10000),
   },
   apply(planes, width, height, { dropout, weight, iterations }, source) {
     for (let c = 0; c < 3; c++) {

@@ -20,7 +20,7 @@ const THRESHOLD = 1e-4;
  *
  * @param values float32 [height, width]
  * @param profile the blur along rows and along columns, symmetric, sum 1
- * @param source draws; about 4 width height a sampled image
+ * @param source draws; about width height a sampled image
  */
 export function unsupervisedWiener(
   values: Float32Array,
@@ -46,15 +46,10 @@ export function unsupervisedWiener(
   for (let iteration = 0; iteration < MOST_ITERATIONS; iteration++) {
     let misfit = 0;
     let roughness = 0;
-    // A real image has X(-f) = conj X(f): white noise of the plane, transformed, has just that symmetry.
-    for (let i = 0; i < area; i++) {
-      sample.re[i] = normal();
-      sample.im[i] = 0;
-    }
-    fourier2d(sample, width, height, 1);
+    drawNoise(sample, width, height, normal);
     for (let i = 0; i < area; i++) {
       const precision = noise * blurPower[i]! + prior * smoothPower[i]!;
-      const deviation = unitary / Math.sqrt(precision);
+      const deviation = 1 / Math.sqrt(precision);
       const gain = (noise * unitary) / precision;
       const hr = blur.re[i]!;
       const hi = blur.im[i]!;
@@ -78,6 +73,22 @@ export function unsupervisedWiener(
   for (let i = 0; i < area; i++) values[i] = Math.min(1, Math.max(-1, (sum.re[i]! * unitary) / count));
 }
 
+/** The unitary spectrum of white noise of a real plane: X(-f) = conj X(f), mean square 1. */
+function drawNoise({ re, im }: Spectrum, width: number, height: number, normal: () => number): void {
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      const mirrored = ((height - y) % height) * width + ((width - x) % width);
+      if (mirrored < at) continue;
+      const own = mirrored === at;
+      re[at] = normal() * (own ? 1 : Math.SQRT1_2);
+      im[at] = own ? 0 : normal() * Math.SQRT1_2;
+      re[mirrored] = re[at];
+      im[mirrored] = -im[at]!;
+    }
+  }
+}
+
 /** Adds a sample; returns how far the mean moved, relative to the sum. */
 function add(sum: Spectrum, sample: Spectrum, count: number): number {
   let moved = 0;
@@ -89,8 +100,11 @@ function add(sum: Spectrum, sample: Spectrum, count: number): number {
     const newIm = im + sample.im[i]!;
     sum.re[i] = newRe;
     sum.im[i] = newIm;
-    size += Math.hypot(newRe, newIm);
-    if (count > 0) moved += Math.hypot(newRe / (count + 1) - re / count, newIm / (count + 1) - im / count);
+    size += Math.sqrt(newRe * newRe + newIm * newIm);
+    if (count === 0) continue;
+    const stepRe = newRe / (count + 1) - re / count;
+    const stepIm = newIm / (count + 1) - im / count;
+    moved += Math.sqrt(stepRe * stepRe + stepIm * stepIm);
   }
   return count > 0 ? moved / size : Number.POSITIVE_INFINITY;
 }

@@ -1,9 +1,11 @@
 /** The text of `--order`: what it accepts, its canonical form, its errors. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { COMPARATORS, parseOrder, printOrder } from '../../src/comparators/order.js';
 import { DeflectorError } from '../../src/errors.js';
+import { fromRoot } from '../helpers/root.js';
 
 function refuses(text: string, message: string): void {
   assert.throws(
@@ -31,12 +33,12 @@ describe('an order', () => {
     assert.equal(printOrder(order), 'jpeg:75,deflect,denoise');
   });
 
-  it('prints the first parameter always, the others up to the last that is not the default', () => {
+  it('prints the first parameter always (of nlm three, as Table 4 does), the others up to the last that is not the default', () => {
     for (const [text, canonical] of [
       ['jpeg', 'jpeg:75'],
       ['jpeg:75-420', 'jpeg:75'],
       ['jpeg:75-444', 'jpeg:75-444'],
-      ['nlm', 'nlm:11'],
+      ['nlm', 'nlm:11-3-2'],
       ['nlm:13-3-4', 'nlm:13-3-4'],
       ['bilateral:3-1-auto-black', 'bilateral:3-1-auto-black'],
       ['none', 'none'],
@@ -87,5 +89,20 @@ describe('an order', () => {
     const steps = ['deflect', 'denoise', ...COMPARATORS.map(step => step.name)].join(', ');
     refuses('', `Expected steps among ${steps} for --order but received ""`);
     refuses('deflect,blur:3', `Expected steps among ${steps} for --order but received "blur:3"`);
+  });
+});
+
+describe('docs/comparators.md', () => {
+  const text = readFileSync(fromRoot('docs/comparators.md'), 'utf8');
+  for (const { name, parameters } of COMPARATORS) {
+    it(`lists ${name} with its parameters and their defaults`, () => {
+      const described = parameters.map(parameter => `${parameter.name} (${parameter.default})`).join(', ');
+      assert.ok(text.includes(`\n| \`${name}\` | ${described}${described === '' ? '' : ' '}|`));
+    });
+  }
+
+  it('shows only orders that are accepted', () => {
+    for (const [, order] of text.matchAll(/--order (\S+)\n/g)) parseOrder(order!);
+    for (const [, order] of text.matchAll(/`([a-z]+:[^`]+)`/g)) parseOrder(order!);
   });
 });
