@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
+import { visibleText } from '../report/visible-text.js';
 import { VERSION } from '../version.js';
 import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
@@ -43,7 +44,7 @@ async function main(args: readonly string[]): Promise<number> {
     // No command at all: the help is on standard error already.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.usage;
     const known = asDeflectorError(error);
-    process.stderr.write(`error ${known.code}: ${known.message}\n${known.remedy}\n`);
+    process.stderr.write(`error ${known.code}: ${visibleText(known.message)}\n${known.remedy}\n`);
     if (program.opts<{ debug?: boolean }>().debug || process.env.DEBUG) process.stderr.write(`${traceOf(known)}\n`);
     return exitCodeOf(known);
   }

@@ -47,6 +47,11 @@ describe('the command line', () => {
     assert.match(stderr, /^error COMMAND_INVALID: unknown option '--jsn' \(Did you mean --json\?\)\n/);
   });
 
+  it('shows what cannot be seen, so that no argument can move the cursor', async () => {
+    const { stderr } = await deflector(['\x1b[2Jx']);
+    assert.match(stderr, /^error COMMAND_INVALID: unknown command '\\u\{1b\}\[2Jx'\n/);
+  });
+
   it('prints where an error came from only when asked', async () => {
     assert.doesNotMatch((await deflector(['docter'])).stderr, /\n {4}at /);
     assert.match((await deflector(['docter'], { env: { DEBUG: '1' } })).stderr, /\n {4}at /);
