@@ -345,9 +345,16 @@ ${note}
 }
 
 function repeat(run: RunSummary): string {
-  const value = (setting: unknown) => (typeof setting === 'string' ? setting : JSON.stringify(setting));
+  const value = (setting: unknown): string =>
+    Array.isArray(setting)
+      ? setting.map(value).join(', ')
+      : typeof setting === 'string'
+        ? setting
+        : JSON.stringify(setting);
   const pair = (name: string, content: string) =>
     `<tr><th scope="row">${escapeMarkup(name)}</th><td>${text(content)}</td></tr>`;
+  // A line may end between two arguments, not inside of one: a lone `--` would be read as an argument of its own.
+  const words = run.command.map(word => `<span>${text(shellCommand([word]))}</span>`);
   const settings = Object.entries(run.defence).map(([name, setting]) => pair(name, value(setting)));
   const about = [
     pair('model', run.model.name),
@@ -362,7 +369,7 @@ function repeat(run: RunSummary): string {
   ];
   return `<section aria-labelledby="repeat-title">
 <h2 id="repeat-title">Run it again</h2>
-<pre><code>${text(shellCommand(run.command))}</code></pre>
+<pre><code>${words.join(' ')}</code></pre>
 <div class="columns">
 <table><caption>What ran</caption><tbody>${about.join('')}</tbody></table>
 <table><caption>Settings of the defence</caption><tbody>${settings.join('')}</tbody></table>

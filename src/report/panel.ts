@@ -194,7 +194,8 @@ function votes(verdict: OkVerdict, labels: readonly Label[] | undefined, x: numb
     const colour = bar.role === 'voted' ? VOTED : bar.role === 'undefended' ? UNDEFENDED : OTHER;
     const style: TextStyle = { ...BODY, fill: INK, weight: bar.role === 'voted' ? 600 : 400 };
     const length = TILE * bar.share;
-    parts.push(textElement(x, top + 10, fittedText(bar.name, TILE - 44, style, 'start'), style));
+    const name = bar.role === 'undefended' ? `${bar.name} (undefended)` : bar.name;
+    parts.push(textElement(x, top + 10, fittedText(name, TILE - 44, style, 'start'), style));
     parts.push(textElement(x + TILE, top + 10, String(bar.count), { ...style, anchor: 'end' }));
     parts.push(`<rect x="${x}" y="${top + 15}" width="${TILE}" height="8" rx="2" fill="#eef1f4"/>`);
     if (bar.count > 0) {

@@ -86,7 +86,7 @@ class Tracker {
 
   left(): string | undefined {
     const { done, ms } = this.#recent();
-    if (this.total === undefined || done <= 0 || ms <= 0) return undefined;
+    if (this.total === undefined || this.counts.done >= this.total || done <= 0 || ms <= 0) return undefined;
     return duration(((this.total - this.counts.done) * ms) / done);
   }
 }

@@ -1,13 +1,14 @@
 /** A headless Chromium that talks to nobody. */
 import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
-/** The executable: $CHROMIUM, or where Debian's package puts it; `undefined` where there is none. */
-export const CHROMIUM: string | undefined = [
-  process.env.CHROMIUM,
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-].find(path => path !== undefined && path !== '' && existsSync(path));
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+/** The executable: $CHROMIUM, or the first that the PATH knows; `undefined` where there is none. */
+export const CHROMIUM: string | undefined =
+  process.env.CHROMIUM ??
+  NAMES.flatMap(name => (process.env.PATH ?? '').split(delimiter).map(folder => join(folder, name))).find(existsSync);
 
 /** A profile of its own is made and removed with each launch. */
 export function launchChromium(): Promise<Browser> {
