@@ -71,16 +71,48 @@ export function settingsWith(
   })) as fc.Arbitrary<DefenceSettings>;
 }
 
-/** What the fast path computes. */
-export const haarSettings = settingsWith({
+/** Settings that every path reads. */
+const deflecting = {
   deflections: fc.oneof(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 3000 })),
   window: fc.integer({ min: 1, max: 40 }),
+  variant: fc.constantFrom('legacy', 'modern'),
+  deflection: fc.constantFrom('paper', 'paper', 'official', 'none'),
+  sampling: fc.constantFrom('uniform', 'gaussian'),
+} as const;
+
+/** What the fast path computes, with a given noise. */
+export const haarSettings = settingsWith({
+  ...deflecting,
   sigma: fc.constantFrom(0.04, 0.04, 0.01, 0.1, 0.5, 0),
   levels: fc.constantFrom(null, null, 1, 2, 3, 6, 11),
   shrink: fc.constantFrom('bayes', 'bayes', 'visu', 'none'),
   threshold: fc.constantFrom('soft', 'soft', 'hard'),
-  variant: fc.constantFrom('legacy', 'modern'),
-  deflection: fc.constantFrom('paper', 'paper', 'official', 'none'),
-  sampling: fc.constantFrom('uniform', 'gaussian'),
   replace: fc.constantFrom('random', 'random', 'min', 'max'),
+});
+
+/** Everything else: other wavelets, SureShrink, other orders of steps, the mean of a window. */
+export const otherSettings = settingsWith({
+  ...deflecting,
+  sigma: fc.constantFrom(0.04, 0.04, 0.1, 0),
+  wavelet: fc.constantFrom('db1', 'db1', 'db2', 'db3', 'db8', 'db10', 'sym4', 'coif1', 'coif3'),
+  levels: fc.constantFrom(null, null, 1, 2, 3),
+  shrink: fc.constantFrom('bayes', 'visu', 'sure', 'none'),
+  replace: fc.constantFrom('random', 'min', 'max', 'mean'),
+  order: fc.constantFrom<DefenceSettings['order']>(
+    ['deflect', 'denoise'],
+    ['denoise', 'deflect'],
+    ['deflect'],
+    ['denoise'],
+    [],
+    ['deflect', 'denoise', 'deflect', 'denoise'],
+    ['deflect', 'deflect'],
+  ),
+});
+
+/** The noise is estimated from the image. */
+export const estimatingSettings = settingsWith({
+  ...deflecting,
+  sigma: fc.constant(null),
+  wavelet: fc.constantFrom('db1', 'db1', 'db2', 'sym4'),
+  shrink: fc.constantFrom('bayes', 'visu', 'sure'),
 });

@@ -31,6 +31,8 @@ export interface KernelExports {
     sigmaCr: number,
     universal: number,
   ): void;
+  equipSlot(slot: number, filters: number, magnitudes: number, select: number): void;
+  selectBytes(count: number): number;
   sparseLimit(slot: number): number;
   beginSparse(slot: number): void;
   deflectPixels(
@@ -54,6 +56,33 @@ export interface KernelExports {
     layout: number,
   ): void;
   endRun(slot: number, targets: number, count: number, sparse: number): void;
+
+  planesBytes(width: number, height: number, levels: number, length: number): number;
+  preparePlanes(at: number, width: number, height: number, levels: number, filters: number): number;
+  planesSlot(planes: number): number;
+  pixelsToPlanes(planes: number): void;
+  keepStart(planes: number): void;
+  takeStart(planes: number): void;
+  keepOriginal(planes: number): void;
+  deflectPlanes(
+    planes: number,
+    targets: number,
+    sources: number,
+    channels: number,
+    count: number,
+    replace: number,
+    window: number,
+  ): void;
+  denoisePlanes(planes: number, isBytes: number, matrix: number): void;
+  writePlanes(
+    planes: number,
+    format: number,
+    first: number,
+    end: number,
+    out: number,
+    planeBytes: number,
+    layout: number,
+  ): void;
 }
 
 const host = (globalThis as unknown as { WebAssembly: WebAssemblyHost }).WebAssembly;

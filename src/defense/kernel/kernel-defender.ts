@@ -1,9 +1,9 @@
 /** The fast implementation of the defence: WebAssembly with SIMD, single precision. */
 import { invalid } from '../../errors.js';
 import type { Defender } from '../defender.js';
-import { plainDefender } from '../plain/plain.js';
 import { isHaarPath, prepareHaar } from './haar-path.js';
 import { Kernel } from './kernel.js';
+import { preparePlanes } from './planes-path.js';
 
 /**
  * Makes a defender with a kernel of its own: one for each thread, used by one caller at a time. Several images may be
@@ -22,7 +22,7 @@ export async function createKernelDefender(): Promise<Defender> {
         throw invalid('map', `a map of ${image.width} x ${image.height}`, `${map.width} x ${map.height}`);
       }
       if (isHaarPath(settings)) return prepareHaar(kernel, image, map, settings);
-      return plainDefender.prepare(image, map, settings);
+      return preparePlanes(kernel, image, map, settings);
     },
   };
 }

@@ -1,12 +1,17 @@
 /** One live kernel: its exports, its memory, and what its images share while one of them runs. */
+import { RGB_FROM_YCBCR } from '../colour.js';
 import type { TensorFormat } from '../defender.js';
 import { DeflectionList } from '../deflection.js';
+import type { WaveletFilters } from '../wavelet-filters.js';
 import { instantiateKernel, type KernelExports } from './instance.js';
 import { KernelMemory } from './memory.js';
 import { FORMAT_LENGTH, layoutOf, writeFormat } from './output-format.js';
 
 /** Bytes of finished rows that wait for their way out of the kernel's memory, if one pair of rows is not more. */
 const STAGING_BYTES = 2 ** 20;
+
+/** Bytes of `Filters`, to a multiple of a double. */
+const FILTERS_HEAD = 24;
 
 /** Writes pairs of rows `first` to `end` at address `at`; `planeBytes` lie between two channels of a planar layout. */
 export type RowWriter = (first: number, end: number, at: number, planeBytes: number, layout: number) => void;
@@ -17,10 +22,12 @@ export class Kernel {
   /** The draws of the current run. */
   readonly list = new DeflectionList();
   /** Entries that one hand-over to the kernel takes. */
-  readonly listLength: number;
+  readonly #listLength: number;
+  /** Nine numbers: RGB from Y, Cb, Cr. */
+  readonly matrixAt: number;
   readonly targetsAt: number;
   readonly sourcesAt: number;
-  readonly channelsAt: number;
+  readonly #channelsAt: number;
   readonly #formatAt: number;
   #format: TensorFormat | undefined;
   #stagingAt: number;
@@ -29,26 +36,50 @@ export class Kernel {
   private constructor(exports: KernelExports) {
     this.exports = exports;
     this.memory = new KernelMemory(exports.memory, exports.heapBase());
-    this.listLength = exports.listLength();
-    this.targetsAt = this.memory.allocate(this.listLength * 4);
-    this.sourcesAt = this.memory.allocate(this.listLength * 4);
-    this.channelsAt = this.memory.allocate(this.listLength);
+    this.#listLength = exports.listLength();
+    this.targetsAt = this.memory.allocate(this.#listLength * 4);
+    this.sourcesAt = this.memory.allocate(this.#listLength * 4);
+    this.#channelsAt = this.memory.allocate(this.#listLength);
     this.#formatAt = this.memory.allocate(FORMAT_LENGTH * 4);
+    this.matrixAt = this.memory.allocate(9 * 4);
     this.#stagingAt = this.memory.allocate(STAGING_BYTES);
+    new Float32Array(this.memory.buffer, this.matrixAt, 9).set(RGB_FROM_YCBCR.flat());
   }
 
   static async create(): Promise<Kernel> {
     return new Kernel(await instantiateKernel());
   }
 
-  /** Puts entries `first` to `first + count` of a list where the kernel reads them. */
-  fillList(list: DeflectionList, first: number, count: number): void {
+  /**
+   * Puts a list where the kernel reads it, in parts where it is too long for one.
+   *
+   * @param take given the length of a part, and the address of its channels or 0
+   */
+  handOver(list: DeflectionList, take: (count: number, channelsAt: number) => void): void {
     const { buffer } = this.memory;
-    new Uint32Array(buffer, this.targetsAt, count).set(list.targets.subarray(first, first + count));
-    new Uint32Array(buffer, this.sourcesAt, count).set(list.sources.subarray(first, first + count));
-    if (list.perChannel) {
-      new Uint8Array(buffer, this.channelsAt, count).set(list.channels.subarray(first, first + count));
+    for (let first = 0; first < list.count; first += this.#listLength) {
+      const count = Math.min(this.#listLength, list.count - first);
+      new Uint32Array(buffer, this.targetsAt, count).set(list.targets.subarray(first, first + count));
+      new Uint32Array(buffer, this.sourcesAt, count).set(list.sources.subarray(first, first + count));
+      if (list.perChannel) {
+        new Uint8Array(buffer, this.#channelsAt, count).set(list.channels.subarray(first, first + count));
+      }
+      take(count, list.perChannel ? this.#channelsAt : 0);
     }
+  }
+
+  /** @returns the address of a new block with a wavelet's filters: `Filters` in assembly/wavelet.ts; to be freed */
+  placeFilters(filters: WaveletFilters): number {
+    const { length, decLow, decHigh, recLow, recHigh } = filters;
+    const single = [decLow, decHigh, recLow, recHigh];
+    const at = this.memory.allocate(FILTERS_HEAD + length * (single.length * 4 + 8));
+    const { buffer } = this.memory;
+    const exactAt = at + FILTERS_HEAD;
+    const singleAt = single.map((_, i) => exactAt + length * (8 + i * 4));
+    new Uint32Array(buffer, at, 6).set([length, ...singleAt, exactAt]);
+    new Float64Array(buffer, exactAt, length).set(decHigh);
+    for (const [i, taps] of single.entries()) new Float32Array(buffer, singleAt[i]!, length).set(taps);
+    return at;
   }
 
   /** @returns the address of the format's numbers; they are written anew only when the format is another than before */
@@ -58,6 +89,13 @@ export class Kernel {
       writeFormat(format, new Float32Array(this.memory.buffer, this.#formatAt, FORMAT_LENGTH));
       this.#format = format;
     }
+    return this.#formatAt;
+  }
+
+  /** @returns the address of three scales and three biases */
+  usePlainFormat({ scale, bias }: TensorFormat): number {
+    this.#format = undefined;
+    new Float32Array(this.memory.buffer, this.#formatAt, 6).set([...scale, ...bias]);
     return this.#formatAt;
   }
 

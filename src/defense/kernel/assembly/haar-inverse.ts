@@ -299,8 +299,8 @@ export function inverseToPixels(
   const upper = slot.pixelRows;
   const rowBytes = <usize>level.groups * (2 * APPROXIMATION);
   const outStride = layout == PLANAR || layout == 3 ? <usize>width * 4 : <usize>width * 12;
-  const red = layout == 3 ? 2 * planeBytes : 0;
-  const blue = layout == 3 ? 0 : 2 * planeBytes;
+  const red: usize = layout == 3 ? 2 * planeBytes : 0;
+  const blue: usize = layout == 3 ? 0 : 2 * planeBytes;
   const legacy = slot.legacy;
   for (let y = first; y < end; y++) {
     inverseBlocks(level, y, upper, upper + rowBytes, slot.hard);

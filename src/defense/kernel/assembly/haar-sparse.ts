@@ -57,7 +57,7 @@ import {
 }
 
 /** Notes that the pixel at (x, y) changed by `change` (R, G, B, -). */
-export function touchPixel(slot: Slot, x: i32, y: i32, change: v128): void {
+@inline export function touchPixel(slot: Slot, x: i32, y: i32, change: v128): void {
   spread(levelOf(slot, 1), x, y, slot.width, slot.height, change);
 }
 

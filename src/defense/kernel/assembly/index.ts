@@ -2,16 +2,21 @@
  * What the host calls. A run is: fill the list, `beginRun`, `deflectPixels` once or in parts, `transform`, `writePixels`
  * once or in parts, `endRun`.
  */
+import { COLOUR_UNITS } from './colour';
 import { deflect, restorePixels, takePixels } from './deflect';
 import { findExtremes, reduceExtremes, restoreExtremes, updateExtremes } from './extremes';
 import { forward } from './haar-forward';
 import { Format, inverseToLevelOne, inverseToPixels } from './haar-inverse';
 import { applyTouched, restoreTouched } from './haar-sparse';
+import { selectBytes } from './select';
 import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes, VECTOR } from './slot';
-import { COLOUR_UNITS } from './colour';
 import { setThresholds } from './thresholds';
 
-export { slotBytes };
+export { slotBytes, selectBytes };
+export {
+  deflectPlanes, denoisePlanes, keepOriginal, keepStart, pixelsToPlanes, planesBytes, planesSlot, preparePlanes,
+  takeStart, writePlanes,
+} from './planes';
 
 /** Where free memory begins. */
 export function heapBase(): usize {
@@ -31,8 +36,8 @@ export function prepareSlot(at: usize, width: i32, height: i32, levels: i32): us
 /**
  * Takes the pixels over and fixes what all runs share.
  *
- * @param sigmaY noise of each plane: on the plane scaled to [0,1] (`legacy`), or in units of Y, Cb, Cr
- * @param rule 0 BayesShrink; 1 the threshold is `universal` times sigma
+ * @param sigmaY noise of each plane: on the plane scaled to [0,1] (`legacy`), in units of Y, Cb, Cr, or -1
+ * @param rule see thresholds.ts
  */
 export function configureSlot(
   slot: Slot, rule: i32, hard: i32, legacy: i32, needsExtremes: i32, sigmaY: f64, sigmaCb: f64, sigmaCr: f64, universal: f64,
@@ -46,6 +51,13 @@ export function configureSlot(
   slot.sigmaCr = sigmaCr;
   slot.universal = universal;
   takePixels(slot);
+}
+
+/** Gives a slot what SureShrink and the estimate of the noise work with: filters, and memory for magnitudes. */
+export function equipSlot(slot: Slot, filters: usize, magnitudes: usize, select: usize): void {
+  slot.filters = filters;
+  slot.magnitudes = magnitudes;
+  slot.select = select;
 }
 
 /** Deflections up to which a run may be sparse. */

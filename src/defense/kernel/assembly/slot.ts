@@ -96,19 +96,23 @@ export class Slot {
   /** Least and greatest Y, Cb, Cr of the current run. */
   lowest: usize;
   greatest: usize;
-  /** 0 BayesShrink, 1 one threshold for all bands (VisuShrink, none). */
+  /** See thresholds.ts. */
   rule: i32;
   /** Whether the scale of the noise follows the range of the planes (`legacy`), and planes and pixels are clipped. */
   legacy: i32;
   hard: i32;
   /** Whether the ranges of the planes can change a result. */
   needsExtremes: i32;
-  /** Noise standard deviation: on the planes scaled to [0,1] (`legacy`), or in units of Y, Cb, Cr (`modern`). */
+  /** Noise standard deviation: on the planes scaled to [0,1] (`legacy`), in units of Y, Cb, Cr (`modern`), or estimated. */
   sigmaY: f64;
   sigmaCb: f64;
   sigmaCr: f64;
-  /** Multiple of sigma that rule 1 takes as its threshold. */
+  /** Multiple of sigma that the universal rule takes as its threshold. */
   universal: f64;
+  /** The Haar filters, magnitudes of one sub-band and working memory to select from them: where a rule needs them. */
+  filters: usize;
+  magnitudes: usize;
+  select: usize;
 }
 
 @inline export function levelOf(slot: Slot, level: i32): Level {
@@ -203,8 +207,8 @@ function place(at: usize, width: i32, height: i32, levels: i32, write: bool): u6
   const pixelRowBytes = aligned(<u64>levelGroups(width) * 2 * APPROXIMATION);
   if (write) {
     slot.pixelRows = at + <usize>cursor;
-    // Pixels that need no filling up arrive in their place; others wait where the details of level 1 will be.
-    slot.arrival = imageStride == <u64>width * 3 ? slot.image : levelOf(slot, 1).details;
+    // Pixels that need no filling up arrive in their place; others wait where the run's image will be.
+    slot.arrival = imageStride == <u64>width * 3 ? slot.image : slot.deflected;
   }
   cursor += 2 * pixelRowBytes;
   return cursor;

@@ -1,0 +1,125 @@
+/**
+ * The general path: any wavelet, any rule, any order of steps, from scratch in every run. Steps before the first
+ * deflection give every run the same and are computed once.
+ */
+import type { ActivationMap, RgbImage } from '../../types.js';
+import type { PreparedImage, TensorFormat, UniformSource } from '../defender.js';
+import { drawDeflections } from '../deflection.js';
+import type { DefenceSettings, DefenceStep } from '../settings.js';
+import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
+import type { Kernel } from './kernel.js';
+import { configureSlot, REPLACE } from './slot-settings.js';
+
+class PlanesImage implements PreparedImage {
+  readonly #kernel: Kernel;
+  readonly #width: number;
+  readonly #height: number;
+  readonly #map: ActivationMap | undefined;
+  readonly #settings: DefenceSettings;
+  readonly #planes: number;
+  readonly #slot: number;
+  readonly #filters: number;
+  /** Steps that each run takes. */
+  readonly #steps: readonly DefenceStep[];
+  /** Whether runs begin with the 8-bit image; otherwise with planes that were kept. */
+  readonly #startsWithBytes: boolean;
+  /** Whether the run's image is still of 8 bits. */
+  #isBytes = true;
+  #isReleased = false;
+
+  constructor(kernel: Kernel, image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings) {
+    const { width, height } = image;
+    const { exports, memory } = kernel;
+    this.#kernel = kernel;
+    this.#width = width;
+    this.#height = height;
+    this.#map = map;
+    this.#settings = settings;
+    const filters = waveletFilters(settings.wavelet);
+    const levels = settings.levels ?? defaultLevels(width, height, filters.length);
+    this.#planes = memory.allocate(exports.planesBytes(width, height, levels, filters.length));
+    this.#filters = kernel.placeFilters(filters);
+    const arrival = exports.preparePlanes(this.#planes, width, height, levels, this.#filters);
+    new Uint8Array(memory.buffer, arrival, width * height * 3).set(image.data);
+    this.#slot = exports.planesSlot(this.#planes);
+    configureSlot(exports, this.#slot, settings, width * height);
+
+    const steps = settings.order.filter(step => step === 'deflect' || settings.shrink !== 'none');
+    const firstDeflection = steps.indexOf('deflect');
+    const shared = firstDeflection < 0 ? steps : steps.slice(0, firstDeflection);
+    this.#steps = steps.slice(shared.length);
+    this.#startsWithBytes = shared.length === 0;
+    for (const _ of shared) this.#denoise();
+    if (!this.#startsWithBytes) exports.keepStart(this.#planes);
+  }
+
+  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void {
+    const kernel = this.#kernel;
+    const { exports, list } = kernel;
+    this.#isBytes = this.#startsWithBytes;
+    if (!this.#isBytes) exports.takeStart(this.#planes);
+    let isDeflected = false;
+    for (const step of this.#steps) {
+      if (step === 'denoise') {
+        this.#denoise();
+      } else {
+        drawDeflections(this.#width, this.#height, this.#map, this.#settings, source, list);
+        // Deflections read the image as it was before the step: on 8 bits that is the image itself, for the first step.
+        if (this.#isBytes && !isDeflected && this.#settings.replace !== 'mean') this.#deflectBytes();
+        else this.#deflectPlanes();
+        isDeflected = true;
+      }
+    }
+    this.#leaveBytes();
+    const formatAt = kernel.usePlainFormat(format);
+    kernel.write(this.#width, this.#height, out, offset, format, (first, end, at, planeBytes, layout) => {
+      exports.writePlanes(this.#planes, formatAt, first, end, at, planeBytes, layout);
+    });
+    if (this.#startsWithBytes) exports.endRun(this.#slot, kernel.targetsAt, 0, 0);
+  }
+
+  #deflectBytes(): void {
+    const { exports, list, targetsAt, sourcesAt } = this.#kernel;
+    const { replace, window } = this.#settings;
+    this.#kernel.handOver(list, (count, channelsAt) => {
+      exports.deflectPixels(this.#slot, targetsAt, sourcesAt, channelsAt, count, REPLACE[replace], window, 0);
+    });
+  }
+
+  #deflectPlanes(): void {
+    const { exports, list, targetsAt, sourcesAt } = this.#kernel;
+    const { replace, window } = this.#settings;
+    this.#leaveBytes();
+    exports.keepOriginal(this.#planes);
+    this.#kernel.handOver(list, (count, channelsAt) => {
+      exports.deflectPlanes(this.#planes, targetsAt, sourcesAt, channelsAt, count, REPLACE[replace], window);
+    });
+  }
+
+  #denoise(): void {
+    this.#kernel.exports.denoisePlanes(this.#planes, this.#isBytes ? 1 : 0, this.#kernel.matrixAt);
+    this.#isBytes = false;
+  }
+
+  #leaveBytes(): void {
+    if (this.#isBytes) this.#kernel.exports.pixelsToPlanes(this.#planes);
+    this.#isBytes = false;
+  }
+
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#kernel.memory.free(this.#planes);
+    this.#kernel.memory.free(this.#filters);
+  }
+}
+
+/** Makes an image ready. */
+export function preparePlanes(
+  kernel: Kernel,
+  image: RgbImage,
+  map: ActivationMap | undefined,
+  settings: DefenceSettings,
+): PreparedImage {
+  return new PlanesImage(kernel, image, map, settings);
+}
