@@ -1,7 +1,7 @@
 """Times scikit-image, SciPy, OpenCV and Pillow on one image, one thread: the peers of bench/comparators.ts.
 
 usage: comparators.py IMAGE WIDTH HEIGHT   (IMAGE: float32, planar [3, HEIGHT, WIDTH], RGB in [0, 1])
-Prints JSON: versions, and for each comparator the peer's call and its milliseconds (median of 5 after one call).
+Prints JSON: versions, and for each comparator the peer's call and its processor milliseconds (median of 7 after one call).
 """
 import io
 import json
@@ -63,10 +63,10 @@ CALLS = {
 def milliseconds(call):
     call()
     times = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(7):
+        start = time.process_time()
         call()
-        times.append((time.perf_counter() - start) * 1000)
+        times.append((time.process_time() - start) * 1000)
     return statistics.median(times)
 
 

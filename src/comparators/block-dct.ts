@@ -27,12 +27,7 @@ const BASIS = Float64Array.from({ length: BLOCK * BLOCK }, (_, i) => {
  *
  * @param planes float32, planar [3, height, width]
  */
-export function denoiseBlockDct(
-  planes: Float32Array,
-  width: number,
-  height: number,
-  parameters: BlockDctParameters,
-): void {
+function denoiseBlockDct(planes: Float32Array, width: number, height: number, parameters: BlockDctParameters): void {
   const channels = [0, 1, 2].map(c => plane(planes, c, width, height)) as [Float32Array, Float32Array, Float32Array];
   decorrelate(...channels);
   for (const values of channels) denoisePlane(values, width, height, parameters);

@@ -14,7 +14,7 @@ import { decimal, defineStep } from './step.js';
  * @param planes float32, planar [3, height, width]; in place
  * @param share side of the crop as a share of the image's, in (0, 1]
  */
-export function cropAndResize(
+function cropAndResize(
   planes: Float32Array,
   width: number,
   height: number,

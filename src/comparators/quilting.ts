@@ -122,7 +122,7 @@ function split(
  * @param neighbours K: how many nearest patches are drawn from
  * @param source one draw a place of the grid
  */
-export function quilt(
+function quilt(
   planes: Float32Array,
   width: number,
   height: number,

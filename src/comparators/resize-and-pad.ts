@@ -21,7 +21,7 @@ export interface ResizePadParameters {
  *
  * @param planes float32, planar [3, height, width]
  */
-export function resizeAndPad(
+function resizeAndPad(
   planes: Float32Array,
   width: number,
   height: number,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { jointSqueezeScore } from '../../src/comparators/joint-squeezing.js';
+import { JOINT_SQUEEZERS, jointSqueezeScore } from '../../src/comparators/joint-squeezing.js';
 import { COMPARATORS, parseOrder } from '../../src/comparators/order.js';
 import { makePatchBank, type PatchBank } from '../../src/comparators/quilting.js';
 import { drawKept, minimizeVariation } from '../../src/comparators/total-variation-minimization.js';
@@ -229,6 +229,15 @@ describe('JPEG', () => {
       errors,
       [...errors].sort((a, b) => b - a),
     );
+  });
+});
+
+describe('joint squeezing', () => {
+  it("applies Table 4's squeezers (b), (c) and (f) one after another", () => {
+    const text = JOINT_SQUEEZERS.map(squeezer => squeezer.text).join(',');
+    assert.equal(text, 'bits:5,median:2,nlm:13-3-4');
+    const input = image(20, 15, 255, 14);
+    assert.deepEqual(applied('squeeze', input), applied(text, input));
   });
 });
 
