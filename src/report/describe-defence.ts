@@ -1,6 +1,6 @@
 import { shortText } from './visible-text.js';
 
-/** The settings of a defence in one line for people: `10 runs · 100 deflections, window 10 · db1, bayes, σ 0.04, legacy`. */
+/** The settings of a defence, as `printDefence` gives them, in one line for people: `10 runs · 100 deflections, window 10 · db1, bayes, σ 0.04, legacy`. */
 export function describeDefence(defence: Readonly<Record<string, unknown>>): string {
   const value = (name: string) => {
     const found = defence[name];
@@ -21,7 +21,7 @@ export function describeDefence(defence: Readonly<Record<string, unknown>>): str
   }
   if (value('shrink') === 'none') parts.push('no shrinkage');
   else if (value('wavelet') !== undefined) {
-    const sigma = defence.sigma === null ? 'σ estimated' : value('sigma') && `σ ${value('sigma')}`;
+    const sigma = value('sigma') && `σ ${value('sigma')}`;
     const threshold = value('threshold');
     parts.push(
       [value('wavelet'), value('shrink'), threshold === 'soft' ? undefined : threshold, sigma, value('variant')]
