@@ -120,7 +120,7 @@ export function headerSize(
 }
 
 /** Whether a JPEG marker opens a frame and so carries the size: SOF0 to SOF15 without DHT, JPG and DAC. */
-export function isStartOfFrame(marker: number): boolean {
+function isStartOfFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
