@@ -15,7 +15,7 @@ import {
   type SettingValues,
   variableOf,
 } from './table.js';
-import type { Printed } from './value-types.js';
+import { EARLY_STOP, type Printed } from './value-types.js';
 
 /** What a user may say: any of the settings, unchecked, as text or typed. */
 export type UserOptions = { readonly [K in SettingName]?: unknown };
@@ -116,6 +116,7 @@ function resolve(given: (name: SettingName) => Given | undefined, recommended: s
     const target = SETTINGS[name].group === 'defence' ? defence : rest;
     target[name] = value === undefined ? fallbackOf(name, base) : value;
   }
+  checkTogether(defence as unknown as DefenceSettings);
   // Each value was read by the type that the table gives for its name.
   return Object.freeze({ recipe, defence: Object.freeze(defence), ...rest }) as unknown as ResolvedOptions;
 }
@@ -132,6 +133,13 @@ function read<K extends SettingName>(name: K, given: Given | undefined): Setting
 function fallbackOf(name: SettingName, recipe: Recipe): unknown {
   const { fallback } = SETTINGS[name];
   return fallback === undefined ? recipe[name as keyof Recipe] : fallback();
+}
+
+/** What no value of one setting can say alone. */
+function checkTogether({ vote, earlyStop }: DefenceSettings): void {
+  if (vote === 'mean' && earlyStop.kind === 'risk') {
+    throw invalid(flagOf('earlyStop'), 'exact or off together with --vote mean', EARLY_STOP.print(earlyStop));
+  }
 }
 
 function print(values: Readonly<Partial<SettingValues>>, names: readonly SettingName[]): Record<string, Printed> {

@@ -6,6 +6,7 @@
  */
 import type { EarlyStop } from './settings.js';
 import type { VoteTally } from './vote.js';
+import type { VoteRisk } from './vote-risk.js';
 
 /**
  * The fewest further runs that can settle the vote, when all of them vote for the leader: they are needed whatever they
@@ -25,7 +26,13 @@ export function runsNeeded(tally: VoteTally, runs: number): number {
  * Runs to execute next; 0 when the vote may end.
  *
  * @param runs all runs of the image
+ * @param risk the evidence that `earlyStop.kind` `risk` is decided by; it holds the runs that `tally` holds
  */
-export function nextRuns(tally: VoteTally, runs: number, earlyStop: EarlyStop): number {
-  return earlyStop.kind === 'off' ? runs - tally.runs : runsNeeded(tally, runs);
+export function nextRuns(tally: VoteTally, runs: number, earlyStop: EarlyStop, risk: VoteRisk | undefined): number {
+  const remaining = runs - tally.runs;
+  if (earlyStop.kind === 'off') return remaining;
+  const needed = runsNeeded(tally, runs);
+  if (earlyStop.kind === 'exact' || risk === undefined || needed === 0) return needed;
+  const leader = tally.winner();
+  return risk.of(leader, tally.count(leader)) <= earlyStop.probability ? 0 : 1;
 }

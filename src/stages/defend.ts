@@ -18,6 +18,7 @@ import { nextRuns } from '../defense/early-stop.js';
 import { runRandom } from '../defense/random.js';
 import { softmax } from '../defense/softmax.js';
 import { VoteTally } from '../defense/vote.js';
+import { VoteRisk } from '../defense/vote-risk.js';
 import { DeflectorError } from '../errors.js';
 import { inputRegion, preprocess, preprocessPlanar } from '../images/preprocess.js';
 import { tensorFormat, writePlanes, writeTensor } from '../images/tensor.js';
@@ -39,6 +40,9 @@ import type {
 } from '../types.js';
 import { VERDICT_SCHEMA } from '../types.js';
 import { type Clock, toVerdictError } from './common.js';
+
+/** Below this a probability in single precision says nothing more. */
+const LEAST_PROBABILITY = 1e-12;
 
 /** What the stage needs from outside. The engine has the classifier for itself. */
 export interface DefendPorts {
@@ -106,6 +110,9 @@ interface Running {
   readonly map: ActivationMap | undefined;
   readonly prepared: PreparedImage;
   readonly tally: VoteTally;
+  /** Logits of the undefended image, where the vote may end on a risk; the evidence itself begins with run 0. */
+  readonly undefendedLogits: Float32Array | undefined;
+  risk: VoteRisk | undefined;
 }
 
 /** One place of a batch; without a run it is the undefended pass. */
@@ -124,6 +131,8 @@ export class DefendEngine {
   readonly #length: number;
   readonly #batch: Float32Array;
   readonly #tasks: Task[] = [];
+  /** Two images as the model reads them. */
+  #scratch: Float32Array | undefined;
   #working: Promise<void> | undefined;
   #arrival: (() => void) | undefined;
 
@@ -200,22 +209,41 @@ export class DefendEngine {
   }
 
   #write({ task, run }: Place, offset: number): void {
-    const { settings } = this.#options;
-    const { pixels, sha256 } = task.image;
     if (task.running === undefined || run === undefined) {
-      writeTensor(this.#fit(pixels), this.#format, this.#batch, offset);
+      writeTensor(this.#fit(task.image.pixels), this.#format, this.#batch, offset);
       return;
     }
-    const random = runRandom(settings.seed, sha256, run);
+    this.#writeRun(task.image, task.running.prepared, run, this.#batch, offset);
+    if (run === 0) this.#beginRisk(task.image, task.running, offset);
+  }
+
+  #writeRun(image: FetchedImage, prepared: PreparedImage, run: number, out: Float32Array, offset: number): void {
+    const { settings } = this.#options;
+    const { width, height } = image.pixels;
+    const random = runRandom(settings.seed, image.sha256, run);
     if (settings.at === 'model') {
-      task.running.prepared.run(random, this.#batch, offset, this.#format);
+      prepared.run(random, out, offset, this.#format);
       return;
     }
-    const planes = new Float32Array(3 * pixels.width * pixels.height);
-    task.running.prepared.run(random, planes, 0, PLAIN_RGB);
+    const planes = new Float32Array(3 * width * height);
+    prepared.run(random, planes, 0, PLAIN_RGB);
     const { preprocessing } = this.#ports.classifier;
-    const fitted = preprocessPlanar(planes, pixels.width, pixels.height, preprocessing);
-    writePlanes(fitted, preprocessing.width * preprocessing.height, this.#format, this.#batch, offset);
+    const fitted = preprocessPlanar(planes, width, height, preprocessing);
+    writePlanes(fitted, preprocessing.width * preprocessing.height, this.#format, out, offset);
+  }
+
+  /** With run 0 written: how much runs differ is seen in pixels before a second one is worth a forward pass. */
+  #beginRisk(image: FetchedImage, running: Running, offset: number): void {
+    const { undefendedLogits, prepared } = running;
+    if (undefendedLogits === undefined) return;
+    const length = this.#length;
+    this.#scratch ??= new Float32Array(2 * length);
+    this.#writeRun(image, prepared, 1, this.#scratch, 0);
+    writeTensor(this.#fit(image.pixels), this.#format, this.#scratch, length);
+    const run = this.#batch.subarray(offset, offset + length);
+    const apart = distance(run, this.#scratch.subarray(0, length)) / Math.SQRT2;
+    const moved = distance(run, this.#scratch.subarray(length));
+    running.risk = new VoteRisk(this.#options.settings.runs, undefendedLogits, apart === 0 ? 0 : apart / moved);
   }
 
   /** The image as the model sees it. */
@@ -263,18 +291,26 @@ export class DefendEngine {
       if (run === undefined) {
         task.running = await this.#begin(task, probabilities, output, index);
         task.placed = 0;
-        task.target = nextRuns(task.running.tally, this.#options.settings.runs, this.#options.settings.earlyStop);
+        task.target = this.#next(task.running);
         return;
       }
-      const { tally } = task.running!;
-      tally.add(probabilities);
-      if (tally.runs < task.target) return;
-      const more = nextRuns(tally, this.#options.settings.runs, this.#options.settings.earlyStop);
+      const running = task.running!;
+      running.tally.add(probabilities);
+      running.risk?.add(this.#logits(output.scores, index));
+      if (running.tally.runs < task.target) return;
+      const more = this.#next(running);
       task.target += more;
-      if (more === 0) this.#finish(task, task.running!);
+      if (more === 0) this.#finish(task, running);
     } catch (error) {
       this.#fail(task, error);
     }
+  }
+
+  #next({ tally, risk, undefendedLogits }: Running): number {
+    const { runs, earlyStop } = this.#options.settings;
+    // The evidence begins with run 0: before it, one run is what a vote on risk asks for.
+    if (tally.runs === 0 && undefendedLogits !== undefined) return 1;
+    return nextRuns(tally, runs, earlyStop, risk);
   }
 
   async #begin(task: Task, undefended: Float64Array, output: ClassifierOutput, index: number): Promise<Running> {
@@ -286,6 +322,8 @@ export class DefendEngine {
       map,
       prepared: this.#ports.defender.prepare(pixels, map, settings),
       tally: new VoteTally(settings.vote, this.#classes),
+      undefendedLogits: onRisk(settings) ? this.#logits(output.scores, index) : undefined,
+      risk: undefined,
     };
   }
 
@@ -313,6 +351,12 @@ export class DefendEngine {
       );
     }
     return this.#ports.classifier.outputs === 'probabilities' ? Float64Array.from(row) : softmax(row, 0, row.length);
+  }
+
+  /** Logits of one image of a batch, or what stands for them where the model gives probabilities. */
+  #logits(scores: Float32Array, index: number): Float32Array {
+    const row = scores.slice(index * this.#classes, (index + 1) * this.#classes);
+    return this.#ports.classifier.outputs === 'logits' ? row : row.map(p => Math.log(Math.max(p, LEAST_PROBABILITY)));
   }
 
   #finish(task: Task, running: Running): void {
@@ -416,6 +460,18 @@ export class DefendEngine {
     task.running = undefined;
     task.settle(outcome);
   }
+}
+
+/** Whether the vote may end on a risk; with one run there is nothing to end. */
+function onRisk({ earlyStop, vote, runs }: DefenceSettings): boolean {
+  return earlyStop.kind === 'risk' && vote === 'majority' && runs > 1;
+}
+
+/** Euclidean distance. */
+function distance(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  return Math.sqrt(sum);
 }
 
 /** The verdict on an image that did not pass the fetch stage. */
