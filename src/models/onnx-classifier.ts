@@ -139,19 +139,20 @@ function identity(n: number): Float32Array {
 class SessionRunner {
   readonly #runtime: OnnxRuntime;
   readonly #session: InferenceSession;
-  readonly #network: Network;
+  // Not the whole network: its bytes are the session's by now, and need not be kept a second time.
+  readonly #signature: Pick<Network, 'input' | 'output'>;
   readonly #shape: readonly [number, number, number];
 
   constructor(runtime: OnnxRuntime, session: InferenceSession, network: Network, { width, height }: Preprocessing) {
     this.#runtime = runtime;
     this.#session = session;
-    this.#network = network;
+    this.#signature = { input: network.input, output: network.output };
     this.#shape = network.input.layout === 'nchw' ? [3, height, width] : [height, width, 3];
   }
 
   /** @param features name of the tensor with the feature maps; `undefined` leaves them out */
   async run(input: Float32Array, count: number, features: string | undefined): Promise<ClassifierOutput> {
-    const fixed = this.#network.input.batch;
+    const fixed = this.#signature.input.batch;
     if (fixed === undefined || fixed === count) return this.#runBatch(input, count, features);
     const parts: ClassifierOutput[] = [];
     const image = this.#imageSize;
@@ -169,7 +170,7 @@ class SessionRunner {
   }
 
   async #runBatch(input: Float32Array, count: number, features: string | undefined): Promise<ClassifierOutput> {
-    const { input: taken, output } = this.#network;
+    const { input: taken, output } = this.#signature;
     const { Tensor } = this.#runtime;
     const dims = [count, ...this.#shape];
     const tensor =
