@@ -386,6 +386,15 @@ describe('limits hold before anything is decoded', () => {
     }
     await assertRefused(tiff, tooMany, /TIFF header claims 1000000 x 1000000/);
   });
+  it('time: 90 interlaced megapixels with a profile take several seconds, so one second ends them', async () => {
+    const png = await sharp({ create: { width: 9500, height: 9500, channels: 3, background: '#123456' } })
+      .withIccProfile('p3')
+      .png({ progressive: true, compressionLevel: 1 })
+      .toBuffer();
+    const error = await refusal(png, { ...DEFAULT_LIMITS, timeoutSeconds: 1 });
+    assert.equal(error.code, 'IMAGE_TIMEOUT');
+    assert.equal(error.message, 'Decoding the PNG image took longer than 1 s');
+  });
   it('limits out of range are bad settings', async () => {
     for (const limits of [{ maxPixels: 0 }, { maxBytes: 1.5 }, { timeoutSeconds: 4000 }]) {
       const error = await refusal(new Uint8Array(1), { ...DEFAULT_LIMITS, ...limits });
