@@ -94,6 +94,12 @@ export function printDefence(settings: DefenceSettings): Record<string, Printed>
   );
 }
 
+/** What verdicts say of the settings they were made under: all of the defence but the seed, which has a field of its own. */
+export function defenceRecord({ recipe, defence }: ResolvedOptions): Readonly<Record<string, unknown>> {
+  const { seed: _, ...printed } = printDefence(defence);
+  return Object.freeze({ recipe, ...printed });
+}
+
 /** Settings as command line arguments, one `--flag=value` each. */
 export function printFlags(options: ResolvedOptions): string[] {
   return Object.entries(printSettings(options)).flatMap(([name, value]) => {

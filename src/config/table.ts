@@ -55,6 +55,9 @@ function setting<T>(
   };
 }
 
+/** What the decoder can take, in bytes and in pixels. */
+const LARGEST_IMAGE = 2 ** 31 - 1;
+
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 export const SETTINGS = {
@@ -118,8 +121,13 @@ export const SETTINGS = {
     'the cores that the process may use',
   ),
   batch: setting('model', integer(1, 256), 8, 'most runs that the model sees in one call'),
-  maxBytes: setting('limits', integer(1, UNLIMITED), 64 * 2 ** 20, 'largest image file, in bytes'),
-  maxPixels: setting('limits', integer(1, UNLIMITED), 100_000_000, 'largest image, in pixels, before it is decoded'),
+  maxBytes: setting('limits', integer(1, LARGEST_IMAGE), 64 * 2 ** 20, 'largest image file, in bytes'),
+  maxPixels: setting(
+    'limits',
+    integer(1, LARGEST_IMAGE),
+    100_000_000,
+    'largest image, in pixels, before it is decoded',
+  ),
   imageTimeout: setting('limits', integer(1, 3600), 30, 'most seconds that decoding one image may take'),
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
   gallery: setting('job', integer(0, 48), 48, 'most images shown in the report'),
