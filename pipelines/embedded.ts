@@ -16,7 +16,7 @@ import { type FetchLimits, type FetchPorts, fetchImage, isFetched } from '../src
 import type { FailedImage, FetchedImage, JobItem } from '../src/types.js';
 
 export interface EmbeddedPorts extends FetchPorts {
-  /** Defends one image. Never rejects. */
+  /** Defends one image; a fault of the image becomes an error verdict. @throws what ends the job */
   defend(image: FetchedImage, wanted: Wanted): Promise<DefendOutcome>;
   /** Makes outcomes durable; called in the order of input, one call at a time. */
   publish(outcomes: readonly DefendOutcome[]): Promise<void>;
@@ -41,9 +41,17 @@ export interface EmbeddedLimits extends FetchLimits {
 export function embeddedLimits(threads: number, maxBytes: number, atOriginal: boolean): EmbeddedLimits {
   // Four images in hand a thread: the six runs that one needs and the undefended passes of the next share batches.
   const defending = 4 * threads;
-  // Images at their own size can be hundreds of megabytes each.
+  // Images at their own size can be hundreds of megabytes each: few may wait to be defended or published.
   const ahead = atOriginal ? threads : Math.max(64, defending);
-  return { maxBytes, fetching: threads + 2, defending, window: defending + ahead, chunk: 64, tries: 4, backoff: 100 };
+  return {
+    maxBytes,
+    fetching: threads + 2,
+    defending,
+    window: defending + ahead,
+    chunk: atOriginal ? threads : 64,
+    tries: 4,
+    backoff: 100,
+  };
 }
 
 /** An image on its way, and whether it has arrived. */
@@ -56,8 +64,8 @@ interface Way {
  * Runs a job to its end, or until `signal` asks it to stop: then what is on its way is finished and published.
  *
  * @param items the images, in the order of input
- * @returns whether the job came to its end
- * @throws what `publish` and the listing throw; the images on their way are then dropped
+ * @returns whether the job came to its end: every item was listed and published
+ * @throws what the listing, `defend` and `publish` throw; the images on their way are then dropped
  */
 export async function runEmbedded(
   items: AsyncIterable<JobItem>,
@@ -70,36 +78,47 @@ export async function runEmbedded(
   const defending = new Gate(limits.defending);
   const window = new BoundedQueue<Way>(limits.window);
 
+  // Set by the first fault; what is on its way then goes no further than to its next stage.
+  let fault: { readonly error: unknown } | undefined;
+  const goOn = (): void => {
+    if (fault !== undefined) throw fault.error;
+  };
+  const fail = (error: unknown): void => {
+    fault ??= { error };
+    window.fail(error);
+  };
+
   const travel = async (item: JobItem): Promise<DefendOutcome> => {
-    const image = await fetching.run(() => fetchPatiently(item, ports, limits));
+    const image = await fetching.run(async () => {
+      goOn();
+      return fetchPatiently(item, ports, limits);
+    });
     if (!isFetched(image)) return { verdict: failedVerdict(image), passes: 0 };
-    return defending.run(() => ports.defend(image, wanted));
+    return defending.run(async () => {
+      goOn();
+      return ports.defend(image, wanted);
+    });
   };
   const list = async (): Promise<boolean> => {
     for await (const item of items) {
       if (signal.aborted) return false;
       const way: Way = { outcome: travel(item), arrived: false };
-      void way.outcome.then(() => {
+      const arrive = () => {
         way.arrived = true;
-      });
+      };
+      // A failure is met where its turn comes to be published.
+      way.outcome.then(arrive, arrive);
       await window.push(way);
     }
-    return !signal.aborted;
+    return true;
   };
-  const listing = list().then(
-    finished => {
-      window.close();
-      return finished;
-    },
-    error => {
-      window.fail(error);
-      throw error;
-    },
-  );
+  const listing = list();
+  // Marks the rejection as seen: it is thrown below, once the publishing that may still go on has ended.
+  listing.then(() => window.close(), fail);
   try {
     await publishInOrder(window, ports, limits.chunk);
   } catch (error) {
-    window.fail(error);
+    fail(error);
     await listing.catch(() => undefined);
     throw error;
   }

@@ -12,12 +12,14 @@
  *        ├──▶ interrupted ──resume──▶ running
  *        └──▶ failed ───────resume──▶ running     (a job that was killed stays `running` and is resumed the same way)
  */
-import { mkdir } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { printDefence, printFlags, printSettings, type ResolvedOptions } from '../src/config/settings.js';
-import { DeflectorError } from '../src/errors.js';
-import { decodeImage, hardenDecoder } from '../src/images/decode.js';
-import { preprocess } from '../src/images/preprocess.js';
+import { defenceRecord, printFlags, printSettings, type ResolvedOptions } from '../src/config/settings.js';
+import { DefendPool } from '../src/engine/defend-pool.js';
+import type { EngineInfo, EngineSpec } from '../src/engine/engine.js';
+import { DeflectorError, invalid } from '../src/errors.js';
+import { hardenDecoder } from '../src/images/decode.js';
+import { decoderFor } from '../src/images/decoder.js';
 import { encodePng } from '../src/images/write.js';
 import { FigureCounter, type RunFigures } from '../src/report/figures.js';
 import { type GalleryItem, galleryItem, selectGallery } from '../src/report/gallery.js';
@@ -29,13 +31,15 @@ import type { Existing } from '../src/sinks/line-journal.js';
 import { systemClock, toVerdictError } from '../src/stages/common.js';
 import type { DefendOutcome } from '../src/stages/defend.js';
 import { type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
+import { systemCode } from '../src/storage/faults.js';
 import { FileSystemStore } from '../src/storage/filesystem-store.js';
 import { type JobInputs, openInputs } from '../src/storage/inputs.js';
-import type { JobItem, ModelIdentity, Preprocessing, RgbImage, Verdict } from '../src/types.js';
-import { DefendPool } from './defend-pool.js';
+import type { JobItem, Verdict } from '../src/types.js';
 import { embeddedLimits, runEmbedded } from './embedded.js';
-import type { EngineInfo, EngineSpec } from './engine.js';
 import { runtimeVersions } from './versions.js';
+
+/** What results depend on beside the settings. */
+export type Began = Pick<RunSummary, 'model' | 'localizer' | 'runtime'>;
 
 export interface JobRequest {
   /** As the user typed them. */
@@ -44,8 +48,8 @@ export interface JobRequest {
   readonly out: string;
   readonly existing: Existing;
   readonly options: ResolvedOptions;
-  /** The model that the job to resume began with. */
-  readonly model?: ModelIdentity | undefined;
+  /** What the job to resume began with. */
+  readonly began?: Began | undefined;
 }
 
 /** Told how a job goes on; must not throw. */
@@ -87,6 +91,7 @@ export async function runJob(request: JobRequest, observer: JobObserver, signal:
   const { options } = request;
   hardenDecoder();
   const out = resolve(request.out);
+  await checkFolder(request.out);
   const inputs = await openInputs(request.inputs, { exclude: [out] });
   const record = defenceRecord(options);
   const spec: EngineSpec = {
@@ -100,34 +105,19 @@ export async function runJob(request: JobRequest, observer: JobObserver, signal:
   };
   const pool = await DefendPool.start(spec, options.threads);
   try {
-    const { model } = pool.info;
-    if (request.model !== undefined && request.model.sha256 !== model.sha256) {
-      const [began, found] = [request.model, model].map(({ name, sha256 }) => `${name} (${sha256.slice(0, 12)})`);
-      throw new DeflectorError('RESUME_MISMATCH', `The job began with the model ${began}, not ${found}`);
-    }
+    if (request.began !== undefined) checkSame(request.began, pool.info);
     return await new Job(request, out, inputs, pool, record, observer).run(signal);
   } finally {
     await pool.close();
   }
 }
 
-/** What a verdict says of the settings: all of the defence but the seed, which has a field of its own. */
-export function defenceRecord(options: ResolvedOptions): Readonly<Record<string, unknown>> {
-  const { seed: _, ...defence } = printDefence(options.defence);
-  return Object.freeze({ recipe: options.recipe, ...defence });
-}
-
-/** Decodes an image for a defence at the model's size, or at its own. */
-export function decoderFor(options: ResolvedOptions, preprocessing: Preprocessing): FetchPorts['decode'] {
-  const limits = {
-    maxBytes: options.maxBytes,
-    maxPixels: options.maxPixels,
-    timeoutSeconds: Math.ceil(options.imageTimeout),
-  };
-  return async (bytes): Promise<RgbImage> => {
-    const image = await decodeImage(bytes, limits);
-    return options.defence.at === 'model' ? preprocess(image, preprocessing) : image;
-  };
+/** @throws DeflectorError SETTINGS_INVALID where the results could not be a folder */
+async function checkFolder(out: string): Promise<void> {
+  const stats = await stat(resolve(out)).catch(error => systemCode(error));
+  if (stats === 'ENOTDIR' || (typeof stats === 'object' && !stats.isDirectory())) {
+    throw invalid('--out', 'a folder or the name of a new one', out);
+  }
 }
 
 class Job {
@@ -143,6 +133,7 @@ class Job {
   readonly #startedAt = new Date();
   readonly #started = systemClock.now();
   #images = 0;
+  #begun = false;
 
   constructor(
     request: JobRequest,
@@ -161,25 +152,28 @@ class Job {
     this.#store = new FileSystemStore(out);
     this.#fetchPorts = {
       stores: inputs.stores,
-      decode: decoderFor(request.options, pool.info.preprocessing),
+      decode: decoderFor(pool.info.preprocessing, request.options.defence.at, request.options),
       clock: systemClock,
     };
   }
 
   async run(signal: AbortSignal): Promise<JobResult> {
     const { existing } = this.#request;
-    await mkdir(this.#out, { recursive: true });
     const results = join(this.#out, JOB_FILES.results);
     const sink = await openJsonLinesSink(results, { existing });
     const counting = new AbortController();
     try {
+      // Nothing is written before it is known that this is the job whose results lie here.
+      const items = this.#inputs.items();
+      await this.#passOver(sink.resumed(), items);
       await this.#save(this.#summary('running'));
+      this.#begun = true;
       this.#observer.started?.(this.#pool.info);
       void this.#inputs.count(counting.signal).then(
         images => this.#observer.total?.(images),
         () => undefined,
       );
-      const finished = await this.#defend(sink, signal);
+      const finished = await this.#defend(items, sink, signal);
       if (finished) {
         this.#observer.reporting?.();
         const gallery = this.#gallery(results);
@@ -196,7 +190,9 @@ class Job {
     } catch (error) {
       const { code, message } = toVerdictError(error);
       // A disk that is full may refuse this too; the cause is what the caller needs to hear.
-      await this.#save({ ...this.#summary('failed'), failure: { code, message } }).catch(() => undefined);
+      if (this.#begun) {
+        await this.#save({ ...this.#summary('failed'), failure: { code, message } }).catch(() => undefined);
+      }
       throw error;
     } finally {
       counting.abort();
@@ -204,7 +200,7 @@ class Job {
     }
   }
 
-  async #defend(sink: JsonLinesSink, signal: AbortSignal): Promise<boolean> {
+  async #defend(items: AsyncIterable<JobItem>, sink: JsonLinesSink, signal: AbortSignal): Promise<boolean> {
     const { options } = this.#request;
     const dataset = options.emit === 'defended' ? await this.#openDataset(sink) : undefined;
     try {
@@ -222,7 +218,7 @@ class Job {
         defend: this.#pool.defend.bind(this.#pool),
         publish,
       };
-      return await runEmbedded(this.#remaining(sink), ports, limits, { defended: dataset !== undefined }, signal);
+      return await runEmbedded(items, ports, limits, { defended: dataset !== undefined }, signal);
     } finally {
       await dataset?.close();
     }
@@ -237,20 +233,14 @@ class Job {
     return DefendedDataset.open(folder, { existing, rows });
   }
 
-  /** The images that have no verdict yet. @throws DeflectorError RESUME_MISMATCH where the listing is another one */
-  async *#remaining(sink: JsonLinesSink): AsyncGenerator<JobItem> {
-    const done = sink.resumed();
-    let next = await done.next();
-    for await (const item of this.#inputs.items()) {
-      if (next.done === true) {
-        yield item;
-        continue;
-      }
-      if (next.value.key !== item.key) throw mismatch(next.value.key, item.key);
-      this.#tell(next.value, true);
-      next = await done.next();
+  /** Passes over the images that have their verdicts already. @throws DeflectorError RESUME_MISMATCH where the listing is another one */
+  async #passOver(done: AsyncIterable<Verdict>, items: AsyncIterator<JobItem>): Promise<void> {
+    for await (const verdict of done) {
+      const item = await items.next();
+      const listed: string | undefined = item.done === true ? undefined : item.value.key;
+      if (verdict.key !== listed) throw mismatch(verdict.key, listed);
+      this.#tell(verdict, true);
     }
-    if (next.done !== true) throw mismatch(next.value.key, undefined);
   }
 
   #tell(verdict: Verdict, resumed: boolean): void {
@@ -327,6 +317,20 @@ function defendedImages(outcomes: readonly DefendOutcome[]): Promise<DefendedIma
       verdict.status === 'ok' && defended !== undefined ? [encodePng(defended).then(png => ({ verdict, png }))] : [],
     ),
   );
+}
+
+/** @throws DeflectorError RESUME_MISMATCH where results would not be those of an uninterrupted job */
+function checkSame(began: Began, now: EngineInfo): void {
+  const identity = (model: Began['localizer']) =>
+    model === undefined ? 'none' : `${model.name} (${model.sha256.slice(0, 12)})`;
+  const same = (what: string, before: string, after: string) => {
+    if (before !== after) {
+      throw new DeflectorError('RESUME_MISMATCH', `The job began with the ${what} ${before}, not ${after}`);
+    }
+  };
+  same('model', identity(began.model), identity(now.model));
+  same('localiser', identity(began.localizer), identity(now.localizer));
+  same('runtime', began.runtime, now.runtime);
 }
 
 function mismatch(done: string, listed: string | undefined): DeflectorError {

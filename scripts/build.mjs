@@ -1,4 +1,4 @@
-// Compiles src, workers, pipelines, test, bench and examples into dist/. Incremental: a second call redoes only what changed.
+// Compiles src, pipelines, test, bench and examples into dist/. Incremental: a second call redoes only what changed.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -7,7 +7,7 @@ import { build, install, root } from './lib/steps.mjs';
 
 const OUT = 'deflector-out';
 /** What the results depend on. */
-const SOURCES = ['dist/src', 'dist/pipelines', 'dist/workers', 'models', 'samples'];
+const SOURCES = ['dist/src', 'dist/pipelines', 'models', 'samples'];
 
 const options = process.argv.slice(2);
 

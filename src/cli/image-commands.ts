@@ -1,11 +1,11 @@
 /** What `deflector defend` and `deflector explain` do once they are called: one image, in this process. */
 import { basename, dirname, extname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { openEngine } from '../../pipelines/engine.js';
-import { decoderFor, defenceRecord } from '../../pipelines/job.js';
-import type { ResolvedOptions } from '../config/settings.js';
+import { defenceRecord, type ResolvedOptions } from '../config/settings.js';
+import { openEngine } from '../engine/engine.js';
 import { DeflectorError, invalid } from '../errors.js';
 import { hardenDecoder } from '../images/decode.js';
+import { decoderFor } from '../images/decoder.js';
 import { encodeNpy, encodePng } from '../images/write.js';
 import { drawPanel, type PanelOptions } from '../report/panel.js';
 import { terminalStyle } from '../report/terminal-style.js';
@@ -114,7 +114,8 @@ async function defendFile(path: string, options: ResolvedOptions, wanted: Wanted
     threads: options.threads,
   });
   try {
-    const ports = { stores: inputs.stores, decode: decoderFor(options, engine.info.preprocessing), clock: systemClock };
+    const decode = decoderFor(engine.info.preprocessing, options.defence.at, options);
+    const ports = { stores: inputs.stores, decode, clock: systemClock };
     const image = await fetchImage(item, ports, options);
     if (!isFetched(image)) throw new DeflectorError(image.error.code, `${path}: ${image.error.message}`);
     const outcome = await engine.defend(image, wanted);

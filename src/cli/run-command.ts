@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { JOB_FILES, type JobObserver, type JobResult, runJob } from '../../pipelines/job.js';
+import { type Began, JOB_FILES, type JobObserver, type JobResult, runJob } from '../../pipelines/job.js';
 import { printSettings, type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
 import { flagOf, RESULT_SETTINGS, SETTING_NAMES } from '../config/table.js';
 import { DeflectorError, invalid } from '../errors.js';
@@ -10,7 +10,6 @@ import { closingSummary } from '../report/closing-summary.js';
 import { createProgress } from '../report/progress.js';
 import { failedCount, RUN_SCHEMA, type RunSummary } from '../report/run-summary.js';
 import { terminalStyle } from '../report/terminal-style.js';
-import type { ModelIdentity } from '../types.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
@@ -29,7 +28,7 @@ export async function runCommand(inputs: readonly string[], command: Command): P
   const before = flags.resume ? await readRun(flags.out) : undefined;
   const options =
     before === undefined ? await settingsFromCommand(command, recommendedRecipe) : resumedSettings(flags, before);
-  const result = await runWatched(inputs, flags, options, before?.model);
+  const result = await runWatched(inputs, flags, options, before);
   report(result, flags, options);
   if (result.run.status === 'interrupted') return EXIT.interrupted;
   return failedCount(result.run.counts) > options.maxErrors ? EXIT.errors : EXIT.done;
@@ -40,7 +39,7 @@ async function runWatched(
   inputs: readonly string[],
   flags: RunFlags,
   options: ResolvedOptions,
-  model: ModelIdentity | undefined,
+  began: Began | undefined,
 ): Promise<JobResult> {
   const quiet = options.quiet || flags.json === true;
   const progress = createProgress({ quiet, tty: process.stderr.isTTY === true });
@@ -67,7 +66,7 @@ async function runWatched(
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const existing = flags.resume ? 'resume' : flags.overwrite ? 'overwrite' : 'refuse';
-    return await runJob({ inputs, out: flags.out, existing, options, model }, observer, stop.signal);
+    return await runJob({ inputs, out: flags.out, existing, options, began }, observer, stop.signal);
   } finally {
     progress.stop();
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);

@@ -1,12 +1,12 @@
 /** Makes a defend engine live: model, runtime, localiser and kernel behind one call. */
-import { createKernelDefender } from '../src/defense/kernel/kernel-defender.js';
-import type { DefenceSettings } from '../src/defense/settings.js';
-import { createLocalizer } from '../src/models/localizer.js';
-import { openModel } from '../src/models/registry.js';
-import { openClassifier } from '../src/models/runtimes.js';
-import { systemClock } from '../src/stages/common.js';
-import { DefendEngine, type DefendOutcome, type Wanted } from '../src/stages/defend.js';
-import type { Classifier, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../src/types.js';
+import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
+import type { DefenceSettings } from '../defense/settings.js';
+import { createLocalizer } from '../models/localizer.js';
+import { openModel } from '../models/registry.js';
+import { openClassifier } from '../models/runtimes.js';
+import { systemClock } from '../stages/common.js';
+import { DefendEngine, type DefendOutcome, type Wanted } from '../stages/defend.js';
+import type { Classifier, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
 
 /** What an engine is made of, as plain data: it travels to worker threads. */
 export interface EngineSpec {
