@@ -78,7 +78,7 @@ const userOptions = fc.record(
     maxPixels: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     imageTimeout: fc.integer({ min: 1, max: 3600 }),
     emit: fc.constantFrom('none', 'defended'),
-    gallery: fc.integer({ min: 0, max: 10_000 }),
+    gallery: fc.integer({ min: 0, max: 48 }),
     maxErrors: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
     quiet: fc.boolean(),
   },
