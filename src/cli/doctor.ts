@@ -8,7 +8,7 @@ const DOCTOR_SCHEMA = 'deflector/doctor@1';
 
 export function registerDoctor(program: Command): void {
   addJsonOption(program.command('doctor'))
-    .description('Says what works on this machine, and what to do about what does not.')
+    .description('say what works on this machine, and what to do about what does not')
     .addHelpText('after', '\nExit code 0 when everything that `deflector run` needs works, else 3.')
     .action(async ({ json }: { json?: boolean }) => {
       const { allExaminations } = await import('../doctor/examinations.js');

@@ -28,16 +28,16 @@ interface AddFlags extends JsonFlag {
 
 /** Adds `models list`, `show`, `check` and `add`. */
 export function registerModels(program: Command): void {
-  const models = program.command('models').description('Lists, shows, checks and adds models.');
+  const models = program.command('models').description('list, show, check and add models');
 
   addJsonOption(models.command('list'))
-    .description('Lists the bundled models and those that were added.')
+    .description('list the bundled models and those that were added')
     .addHelpText('after', '\nAdded models lie in $DEFLECTOR_MODELS, or in deflector/models below $XDG_DATA_HOME.')
     .action(list);
 
   addJsonOption(models.command('show'))
     .argument('<model>', 'name of a model, or a folder (with a slash)')
-    .description('Shows what a model takes, gives and records.')
+    .description('show what a model takes, gives and records')
     .addHelpText(
       'after',
       '\nExamples:\n  $ deflector models show efficientnet-lite0\n  $ deflector models show ./my-model',
@@ -47,14 +47,14 @@ export function registerModels(program: Command): void {
   addJsonOption(models.command('check'))
     .argument('<model>', 'name of a model, or a folder (with a slash)')
     .addOption(new Option('--runtime <name>', 'what executes the model').default('auto'))
-    .description('Checks digest, labels, shapes and scores of a model by running it; exit code 1 if a check fails.')
+    .description('check digest, labels, shapes and scores of a model by running it; exit code 1 if a check fails')
     .addHelpText('after', '\nExample:\n  $ deflector models check efficientnet-lite0')
     .action(check);
 
   const adding = models
     .command('add')
     .argument('<source>', 'folder with config.json, preprocessor_config.json and onnx/model.onnx, or an .onnx file')
-    .description('Copies a model to the folder of added models, records its digest and checks it.')
+    .description('copy a model to the folder of added models, record its digest and check it')
     .option('--name <name>', 'what it will be called (default: the name of the folder or file)')
     .option('--overwrite', 'replace a model of the same name')
     .option('--recipe <name>', 'recipe that is recommended for it')

@@ -11,7 +11,7 @@ import {
   resolveSettings,
   type SettingSources,
 } from '../../src/config/settings.js';
-import { SETTING_NAMES, SETTINGS, variableOf } from '../../src/config/table.js';
+import { SETTING_NAMES, SETTINGS, type SettingName, variableOf } from '../../src/config/table.js';
 import { PAPER_SETTINGS } from '../../src/defense/settings.js';
 import { DeflectorError } from '../../src/errors.js';
 import { RUNTIMES } from '../../src/models/runtimes.js';
@@ -40,16 +40,22 @@ function parseFlags(flags: readonly string[]): Record<string, unknown> {
 const decimal = (min: number, max: number) => fc.double({ min, max, noNaN: true }).map(x => x + 0);
 const name = fc.string({ minLength: 1 }).filter(text => text.trim() !== '');
 
+/** An integer in the range that the setting's own message names. */
+function integerOf(setting: SettingName): fc.Arbitrary<number> {
+  const [, min, max] = /an integer from (\d+) to (\d+)/.exec(SETTINGS[setting].type.expected) ?? assert.fail(setting);
+  return fc.integer({ min: Number(min), max: Number(max) });
+}
+
 /** Any settings that a user may give, typed or as text. */
 const userOptions = fc.record(
   {
     recipe: fc.constantFrom(...RECIPE_NAMES),
-    runs: fc.integer({ min: 1, max: 1000 }),
-    deflections: fc.integer({ min: 0, max: 10_000_000 }).map(String),
-    window: fc.integer({ min: 1, max: 1024 }),
+    runs: integerOf('runs'),
+    deflections: integerOf('deflections').map(String),
+    window: integerOf('window'),
     sigma: fc.oneof(decimal(0, 1), fc.constant('auto'), fc.constant(null)),
     wavelet: fc.constantFrom('haar', 'db1', 'db2', 'sym4'),
-    levels: fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constant('auto')),
+    levels: fc.oneof(integerOf('levels'), fc.constant('auto')),
     shrink: fc.constantFrom('bayes', 'visu', 'sure', 'none'),
     threshold: fc.constantFrom('soft', 'hard'),
     variant: fc.constantFrom('legacy', 'modern'),
@@ -57,7 +63,7 @@ const userOptions = fc.record(
     sampling: fc.constantFrom('uniform', 'gaussian'),
     replace: fc.constantFrom('random', 'min', 'max', 'mean'),
     map: fc.constantFrom('rcam', 'cam', 'uniform', 'official'),
-    mapClasses: fc.integer({ min: 1, max: 1000 }),
+    mapClasses: integerOf('mapClasses'),
     vote: fc.constantFrom('majority', 'mean'),
     earlyStop: fc.oneof(
       fc.constantFrom('exact', 'off'),
@@ -72,14 +78,14 @@ const userOptions = fc.record(
     ),
     model: name,
     localizer: fc.oneof(name, fc.constant(null)),
-    threads: fc.integer({ min: 1, max: 1024 }),
-    batch: fc.integer({ min: 1, max: 256 }),
-    maxBytes: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-    maxPixels: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-    imageTimeout: fc.integer({ min: 1, max: 3600 }),
+    threads: integerOf('threads'),
+    batch: integerOf('batch'),
+    maxBytes: integerOf('maxBytes'),
+    maxPixels: integerOf('maxPixels'),
+    imageTimeout: integerOf('imageTimeout'),
     emit: fc.constantFrom('none', 'defended'),
-    gallery: fc.integer({ min: 0, max: 48 }),
-    maxErrors: fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+    gallery: integerOf('gallery'),
+    maxErrors: integerOf('maxErrors'),
     quiet: fc.boolean(),
   },
   { requiredKeys: [] },
