@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { invalid } from '../errors.js';
 
-export const SETTINGS_FILE = 'deflector.yaml';
+const SETTINGS_FILE = 'deflector.yaml';
 
 /**
  * Reads a settings file. All scalars stay text as written, so that `seed: 007` means what `--seed 007` means.

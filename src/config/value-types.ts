@@ -122,7 +122,7 @@ function risk(probability: number): EarlyStop | undefined {
 }
 
 /** Some of the names, in an order of the user's, each at most once. */
-export function sequence<const T extends string>(names: readonly T[]): ValueType<readonly T[]> {
+function sequence<const T extends string>(names: readonly T[]): ValueType<readonly T[]> {
   return {
     expected: `a list of ${names.join(', ')}, each at most once`,
     placeholder: 'steps',

@@ -68,7 +68,7 @@ export function examineMemory(limits: ContainerLimits = containerLimits(), total
   };
 }
 
-export const THREADS: Examination = {
+const THREADS: Examination = {
   id: 'threads',
   name: 'Threads and SIMD',
   needed: true,

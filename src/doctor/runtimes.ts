@@ -10,7 +10,7 @@ const PROBE = fileURLToPath(new URL('./probe-provider.js', import.meta.url));
 const PROBE_TIMEOUT_MS = 30_000;
 
 /** Runs a model on one image of zeros. */
-export function examineModelRun(model: string): Examination {
+function examineModelRun(model: string): Examination {
   return {
     id: 'onnxruntime-cpu',
     name: 'ONNX Runtime, CPU',

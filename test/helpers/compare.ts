@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 
 /** What single precision may differ from double precision, on the [0,1] scale. */
-export const SINGLE_PRECISION = 1e-5;
+const SINGLE_PRECISION = 1e-5;
 
 /**
  * Asserts that `actual` is `expected` to single precision and rounds to the same 8-bit values but for ties.
