@@ -1,28 +1,13 @@
 /** Pixels and tensors to bytes. Putting the bytes somewhere, whole or not at all, is the store's business. */
-import sharp, { type Sharp } from 'sharp';
+import sharp from 'sharp';
 import type { RgbImage } from '../types.js';
-import { resizeRgb } from './resample.js';
 
 /** Lossless PNG, 8-bit RGB. */
 export async function encodePng(image: RgbImage): Promise<Uint8Array> {
-  return open(image).png().toBuffer();
-}
-
-/**
- * A small WebP for people to look at: at most `side` pixels on its longer side, never enlarged.
- *
- * @param quality 1 to 100
- */
-export async function encodeThumbnail(image: RgbImage, side: number, quality = 80): Promise<Uint8Array> {
-  const scale = Math.min(1, side / Math.max(image.width, image.height));
-  const scaled = (length: number) => Math.max(1, Math.round(length * scale));
-  return open(resizeRgb(image, scaled(image.width), scaled(image.height), 'lanczos'))
-    .webp({ quality })
+  const { width, height, data } = image;
+  return sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
     .toBuffer();
-}
-
-function open({ width, height, data }: RgbImage): Sharp {
-  return sharp(data, { raw: { width, height, channels: 3 } });
 }
 
 /**

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { decodeImage } from '../../src/images/decode.js';
 import { preprocess, preprocessPlanar } from '../../src/images/preprocess.js';
-import { resizePlanar, resizeRgb } from '../../src/images/resample.js';
 import type { Preprocessing, RgbImage } from '../../src/types.js';
 import { fromRoot } from '../helpers/root.js';
 import { noise } from './fixtures.js';
@@ -24,6 +23,19 @@ type FitCase = Case & Pick<Preprocessing, 'fit' | 'cropFraction' | 'resizeShorte
 const goldens: { readonly resize: readonly Case[]; readonly preprocess: readonly FitCase[] } = JSON.parse(
   readFileSync(fromRoot('test/images/goldens/cases.json'), 'utf8'),
 );
+
+const WHOLE: Preprocessing = {
+  width: 1,
+  height: 1,
+  fit: 'stretch',
+  cropFraction: 1,
+  resizeShortest: 1,
+  interpolation: 'bicubic',
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+  channels: 'rgb',
+  layout: 'nchw',
+};
 
 let chelsea: RgbImage;
 before(async () => {
@@ -55,8 +67,9 @@ describe('resizing equals Pillow, byte for byte', () => {
     const { image: name, width, height, interpolation } = golden;
     it(`${interpolation}: ${name} to ${width}x${height}`, () => {
       const image = source(name);
-      check(resizeRgb(image, width, height, interpolation).data, golden.rgb);
-      check(resizePlanar(planes(image), 3, image.width, image.height, width, height, interpolation), golden.planar);
+      const p: Preprocessing = { ...WHOLE, width, height, interpolation };
+      check(preprocess(image, p).data, golden.rgb);
+      check(preprocessPlanar(planes(image), image.width, image.height, p), golden.planar);
     });
   }
 });
@@ -64,7 +77,7 @@ describe('resizing equals Pillow, byte for byte', () => {
 describe('preprocessing equals the same steps in Pillow, byte for byte', () => {
   for (const golden of goldens.preprocess) {
     const { image: name, rgb, planar, ...how } = golden;
-    const p: Preprocessing = { ...how, mean: [0, 0, 0], std: [1, 1, 1], channels: 'rgb', layout: 'nchw' };
+    const p: Preprocessing = { ...WHOLE, ...how };
     it(`${how.interpolation}: ${name}, ${how.fit} ${how.cropFraction} ${how.resizeShortest} to ${how.width}x${how.height}`, () => {
       const image = source(name);
       check(preprocess(image, p).data, rgb);

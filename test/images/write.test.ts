@@ -1,25 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import sharp from 'sharp';
 import { decodeImage } from '../../src/images/decode.js';
 import { tensorFormat, writeTensor } from '../../src/images/tensor.js';
-import { encodeNpy, encodePng, encodeThumbnail } from '../../src/images/write.js';
+import { encodeNpy, encodePng } from '../../src/images/write.js';
 import type { Preprocessing } from '../../src/types.js';
-import { gradient, noise } from './fixtures.js';
+import { noise } from './fixtures.js';
 
 describe('images out', () => {
   it('a PNG reads back to the same pixels', async () => {
     const image = noise(31, 17);
     assert.deepEqual(new Uint8Array((await decodeImage(await encodePng(image))).data), image.data);
-  });
-  it('a thumbnail is WebP, keeps the proportions and is never enlarged', async () => {
-    const reduced = await sharp(await encodeThumbnail(gradient(300, 200), 96)).metadata();
-    assert.deepEqual([reduced.format, reduced.width, reduced.height], ['webp', 96, 64]);
-    const kept = await sharp(await encodeThumbnail(gradient(30, 20), 96)).metadata();
-    assert.deepEqual([kept.width, kept.height], [30, 20]);
-    const thin = await sharp(await encodeThumbnail(gradient(1, 500), 96)).metadata();
-    assert.deepEqual([thin.width, thin.height], [1, 96]);
   });
 });
 
