@@ -1,7 +1,7 @@
 /** `deflector models`: the models of the registry. */
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
-import { invalid } from '../errors.js';
+import { DeflectorError, invalid } from '../errors.js';
 import type { AddOptions, AskedField, ModelDescription } from '../models/add-model.js';
 import type { ModelCheck } from '../models/check-model.js';
 import { EXIT } from './exit-codes.js';
@@ -207,10 +207,15 @@ const QUESTIONS: Readonly<Record<AskedField, string>> = {
 
 async function ask(fields: readonly AskedField[]): Promise<ModelDescription> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  // Ctrl-C and Ctrl-D close the terminal and leave its question open for ever.
+  const gone = new Promise<never>((_, reject) => {
+    terminal.once('close', () => reject(new DeflectorError('INTERRUPTED', 'The model was not added')));
+  });
+  gone.catch(() => undefined);
   try {
     let answers: ModelDescription = {};
     for (const field of fields) {
-      const answer = (await terminal.question(`${QUESTIONS[field]}: `)).trim();
+      const answer = (await Promise.race([terminal.question(`${QUESTIONS[field]}: `), gone])).trim();
       if (field === 'labels') answers = { ...answers, labels: answer };
       else if (field === 'size') answers = { ...answers, size: pixels('--size', answer) };
       else answers = { ...answers, [field]: triple(`--${field}`, answer) };
