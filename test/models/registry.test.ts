@@ -9,7 +9,7 @@ import { listModels, openModel, resolveModel, userModels } from '../../src/model
 import { temporaryFolder } from '../helpers/files.js';
 import { fromRoot } from '../helpers/root.js';
 import { SMALL_CONFIG, SMALL_NETWORK, SMALL_PROCESSOR, writeModel } from './folders.js';
-import { BODY, CLASSES, HEAD, onnx, signature } from './onnx/builder.js';
+import { BODY, behindBody, CLASSES, HEAD, onnx, outside, signature } from './onnx/builder.js';
 
 const DIGEST = createHash('sha256').update(SMALL_NETWORK).digest('hex');
 
@@ -63,6 +63,36 @@ describe("a model's folder", () => {
     const folder = await writeModel(join(root, 'snapshot'), { 'onnx/model.onnx': undefined });
     await symlink(join('..', 'blob'), join(folder, 'model.onnx'));
     assert.equal((await readModel(folder)).identity.sha256, DIGEST);
+  });
+
+  describe('with weights in a file beside the network, as large exports have', () => {
+    const network = behindBody(HEAD.nodes, [outside('w', 'model.onnx_data', 8, 120), HEAD.tensors[1]!]);
+    const weights = Buffer.concat([Buffer.alloc(8), HEAD.tensors[0]!.rawData]);
+
+    it('is read, and its digest covers the weights', async t => {
+      const root = await temporaryFolder(t);
+      const digests = new Set<string>();
+      for (const change of [0, 1]) {
+        const data = Buffer.from(weights);
+        data[20]! ^= change;
+        const folder = await writeModel(root, { 'onnx/model.onnx': network, 'onnx/model.onnx_data': data });
+        const model = await readModel(folder);
+        assert.equal(model.network.headless, undefined);
+        digests.add(model.identity.sha256);
+      }
+      assert.equal(digests.size, 2);
+    });
+
+    for (const [what, data, message] of [
+      ['is absent', undefined, /weights lie in .*model\.onnx_data, which is absent/],
+      ['is too short', weights.subarray(0, 127), /has 127 bytes and ends before the weights do/],
+    ] as const) {
+      it(`is refused where that file ${what}`, async t => {
+        const files = { 'onnx/model.onnx': network, 'onnx/model.onnx_data': data };
+        const folder = await writeModel(await temporaryFolder(t), files);
+        await assert.rejects(readModel(folder), { code: 'MODEL_INVALID', message });
+      });
+    }
   });
 
   it('is refused where a file of it is a folder', async t => {

@@ -7,6 +7,7 @@ import {
   type Attribute,
   AttributeSchema,
   AttributeType,
+  DataLocation,
   DimensionSchema,
   GraphSchema,
   ModelSchema,
@@ -91,6 +92,18 @@ export function signature(name: string, dims: readonly (number | string)[], elem
   );
   const tensorType = create(TensorTypeSchema, { elemType, shape: create(ShapeSchema, { dim }) });
   return create(ValueInfoSchema, { name, type: create(TypeSchema, { tensorType }) });
+}
+
+/** A float32 tensor [5, 6], weights of HEAD, whose values lie in a file. */
+export function outside(name: string, location: string, offset?: number, length?: number): Tensor {
+  const place = { location, offset, length };
+  const externalData = Object.entries(place).flatMap(([key, value]) =>
+    value === undefined ? [] : [{ key, value: String(value) }],
+  );
+  return create(TensorSchema, {
+    ...{ name, dims: [BigInt(CLASSES), BigInt(CHANNELS)], dataType: 1, externalData },
+    dataLocation: DataLocation.EXTERNAL,
+  });
 }
 
 export interface Sketch {

@@ -10,7 +10,6 @@ import { readNetwork } from '../../../src/models/onnx/network.js';
 import {
   AttributeSchema,
   AttributeType,
-  DataLocation,
   type Graph,
   GraphSchema,
   ModelSchema,
@@ -32,6 +31,7 @@ import {
   modelOf,
   node,
   onnx,
+  outside,
 } from './builder.js';
 
 const WHOLE = behindBody(HEAD.nodes, HEAD.tensors);
@@ -126,18 +126,6 @@ function nested(depth: number): Uint8Array {
     graph = create(GraphSchema, { node: [create(NodeSchema, { opType: 'Loop', output: ['scores'], attribute })] });
   }
   return toBinary(ModelSchema, create(ModelSchema, { irVersion: 8n, graph, opsetImport: [{ version: 17n }] }));
-}
-
-/** A float32 tensor [5, 6] whose values lie in a file. */
-function outside(name: string, location: string, offset?: number, length?: number): Tensor {
-  const place = { location, offset, length };
-  const externalData = Object.entries(place).flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key, value: String(value) }],
-  );
-  return create(TensorSchema, {
-    ...{ name, dims: [BigInt(CLASSES), BigInt(CHANNELS)], dataType: 1, externalData },
-    dataLocation: DataLocation.EXTERNAL,
-  });
 }
 
 describe('weights in files beside the network', () => {
