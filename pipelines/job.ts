@@ -68,6 +68,8 @@ export interface JobResult {
   /** The content of run.json; its status tells `complete` from `interrupted`. */
   readonly run: RunSummary;
   readonly figures: RunFigures;
+  /** Files in the inputs' folders that by their names are no images: how many, and the first few. */
+  readonly passedOver: { readonly count: number; readonly names: readonly string[] };
 }
 
 /** Names of the files of a job, in its folder. */
@@ -80,6 +82,8 @@ export const JOB_FILES = Object.freeze({
 
 /** Labels and label changes in the figures of a result. */
 const CHANGES_LISTED = 20;
+/** Files passed over that a result names. */
+const PASSED_OVER_NAMED = 3;
 
 /**
  * Runs a job, or goes on with one.
@@ -92,7 +96,11 @@ export async function runJob(request: JobRequest, observer: JobObserver, signal:
   hardenDecoder();
   const out = resolve(request.out);
   await checkFolder(request.out);
-  const inputs = await openInputs(request.inputs, { exclude: [out] });
+  const inputs = await openInputs(request.inputs, {
+    // A job does not defend what it makes, even where its results lie among its inputs.
+    exclude: [out, join(out, JOB_FILES.defended)],
+    links: options.followLinks ? 'anywhere' : 'inside',
+  });
   const record = defenceRecord(options);
   const spec: EngineSpec = {
     model: options.model,
@@ -132,6 +140,10 @@ class Job {
   readonly #fetchPorts: FetchPorts;
   readonly #startedAt = new Date();
   readonly #started = systemClock.now();
+  /** When the last verdict was durable. */
+  #finished: number | undefined;
+  #passedOver = 0;
+  readonly #passedOverNames: string[] = [];
   #images = 0;
   #begun = false;
 
@@ -164,7 +176,7 @@ class Job {
     const counting = new AbortController();
     try {
       // Nothing is written before it is known that this is the job whose results lie here.
-      const items = this.#inputs.items();
+      const items = this.#inputs.items(key => this.#passed(key));
       await this.#passOver(sink.resumed(), items);
       await this.#save(this.#summary('running'));
       this.#begun = true;
@@ -174,6 +186,7 @@ class Job {
         () => undefined,
       );
       const finished = await this.#defend(items, sink, signal);
+      this.#finished = systemClock.now();
       if (finished) {
         this.#observer.reporting?.();
         const gallery = this.#gallery(results);
@@ -186,7 +199,8 @@ class Job {
         await writeReport(report, join(this.#out, JOB_FILES.report));
       }
       const run = await this.#save(this.#summary(finished ? 'complete' : 'interrupted'));
-      return { run, figures: this.#figures.figures(CHANGES_LISTED) };
+      const passedOver = { count: this.#passedOver, names: this.#passedOverNames };
+      return { run, figures: this.#figures.figures(CHANGES_LISTED), passedOver };
     } catch (error) {
       const { code, message } = toVerdictError(error);
       // A disk that is full may refuse this too; the cause is what the caller needs to hear.
@@ -241,6 +255,11 @@ class Job {
       if (verdict.key !== listed) throw mismatch(verdict.key, listed);
       this.#tell(verdict, true);
     }
+  }
+
+  #passed(key: string): void {
+    this.#passedOver++;
+    if (this.#passedOverNames.length < PASSED_OVER_NAMED) this.#passedOverNames.push(key);
   }
 
   #tell(verdict: Verdict, resumed: boolean): void {
@@ -305,7 +324,7 @@ class Job {
       counts: this.#counts(),
       startedAt: this.#startedAt.toISOString(),
       finishedAt: new Date().toISOString(),
-      ms: { total: Math.round(systemClock.now() - this.#started), images: this.#images },
+      ms: { total: Math.round((this.#finished ?? systemClock.now()) - this.#started), images: this.#images },
     };
   }
 }

@@ -7,9 +7,11 @@ import { printSettings, type ResolvedOptions, resolveSettings, type UserOptions 
 import { flagOf, RESULT_SETTINGS, SETTING_NAMES } from '../config/table.js';
 import { DeflectorError, invalid } from '../errors.js';
 import { closingSummary } from '../report/closing-summary.js';
+import { counted } from '../report/numbers.js';
 import { createProgress } from '../report/progress.js';
 import { failedCount, RUN_SCHEMA, type RunSummary } from '../report/run-summary.js';
 import { terminalStyle } from '../report/terminal-style.js';
+import { visibleText } from '../report/visible-text.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
@@ -55,7 +57,10 @@ async function runWatched(
       else if (verdict.suspicious) counts.suspicious++;
       if (!resumed) progress.update({ ...counts });
     },
-    reporting: () => progress.stop(),
+    reporting: () => {
+      progress.stop();
+      if (!quiet) process.stderr.write('Writing the report\n');
+    },
   };
   const stop = new AbortController();
   const onSignal = () => {
@@ -79,7 +84,7 @@ function opening(model: string, runtime: string, options: ResolvedOptions): stri
   return `Model ${model} on ${runtime}, ${threads}; recipe ${options.recipe}, ${runs} runs an image, seed ${seed}\n`;
 }
 
-function report({ run, figures }: JobResult, flags: RunFlags, options: ResolvedOptions): void {
+function report({ run, figures, passedOver }: JobResult, flags: RunFlags, options: ResolvedOptions): void {
   if (flags.json) process.stdout.write(`${JSON.stringify(run, undefined, 2)}\n`);
   else if (!options.quiet) {
     const place = (name: keyof typeof JOB_FILES) => join(flags.out, JOB_FILES[name]);
@@ -89,8 +94,14 @@ function report({ run, figures }: JobResult, flags: RunFlags, options: ResolvedO
       ...(run.status === 'complete' ? { report: place('report') } : {}),
       ...(options.emit === 'defended' ? { defended: place('defended') } : {}),
     };
+    if (passedOver.count > 0) process.stderr.write(passedOverLine(passedOver));
     process.stdout.write(closingSummary(run, figures, places, terminalStyle(process.stdout, process.env)));
   }
+}
+
+function passedOverLine({ count, names }: JobResult['passedOver']): string {
+  const examples = names.map(visibleText).join(', ') + (count > names.length ? ' ...' : '');
+  return `Passed over ${counted(count, 'file')} that by name ${count === 1 ? 'is no image' : 'are no images'}: ${examples}\n`;
 }
 
 /** The `run.json` of the job to resume. @throws DeflectorError RESUME_MISMATCH */

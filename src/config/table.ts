@@ -129,6 +129,7 @@ export const SETTINGS = {
     'largest image, in pixels, before it is decoded',
   ),
   imageTimeout: setting('limits', integer(1, 3600), 30, 'most seconds that decoding one image may take'),
+  followLinks: setting('job', SWITCH, false, 'read through links in a folder that lead out of it'),
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
   gallery: setting('job', integer(0, 48), 48, 'most images shown in the report'),
   maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),
