@@ -70,6 +70,8 @@ export interface JobResult {
   readonly figures: RunFigures;
   /** Files in the inputs' folders that by their names are no images: how many, and the first few. */
   readonly passedOver: { readonly count: number; readonly names: readonly string[] };
+  /** Forward passes of the images that this call defended, undefended ones included. */
+  readonly passes: number;
 }
 
 /** Names of the files of a job, in its folder. */
@@ -146,6 +148,7 @@ class Job {
   readonly #passedOverNames: string[] = [];
   #images = 0;
   #begun = false;
+  #passes = 0;
 
   constructor(
     request: JobRequest,
@@ -200,7 +203,7 @@ class Job {
       }
       const run = await this.#save(this.#summary(finished ? 'complete' : 'interrupted'));
       const passedOver = { count: this.#passedOver, names: this.#passedOverNames };
-      return { run, figures: this.#figures.figures(CHANGES_LISTED), passedOver };
+      return { run, figures: this.#figures.figures(CHANGES_LISTED), passes: this.#passes, passedOver };
     } catch (error) {
       const { code, message } = toVerdictError(error);
       // A disk that is full may refuse this too; the cause is what the caller needs to hear.
@@ -225,6 +228,7 @@ class Job {
         await sink.write(verdicts);
         for (const verdict of verdicts) this.#tell(verdict, false);
         this.#images += verdicts.length;
+        for (const { passes } of outcomes) this.#passes += passes;
       };
       const limits = embeddedLimits(options.threads, options.maxBytes, options.defence.at === 'original');
       const ports = {

@@ -39,13 +39,14 @@ export function benchCommand<Options extends object>(
     });
 }
 
-/** Parses the arguments of the process and runs the benchmark; an error ends it with exit code 1 and one line. */
+/** Parses the arguments of the process and runs the benchmark; an error ends the process with exit code 1 and one line. */
 export async function runBenchCommand(command: Command): Promise<void> {
   try {
     await command.parseAsync();
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+    // Threads and processes of the benchmark may still be there.
+    process.exit(1);
   }
 }
 
@@ -56,11 +57,6 @@ export function atLeast(least: number): (text: string) => number {
     if (!Number.isInteger(value) || value < least) throw invalid('option', `a whole number of at least ${least}`, text);
     return value;
   };
-}
-
-/** For an option that may be given several times. */
-export function collected(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }
 
 function describeMachine({ cpu, cores, load, node, onnxruntime }: Machine): string {
