@@ -15,7 +15,7 @@ function* bytes(seed: number): Generator<number> {
 export type Texture = 'smooth' | 'noise' | 'flat' | 'saturated' | 'grey';
 
 /** An image of one of five kinds: what photographs have, and what breaks scales and ranges. */
-export function texturedImage(width: number, height: number, texture: Texture, seed: number): RgbImage {
+function texturedImage(width: number, height: number, texture: Texture, seed: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
   const next = bytes(seed);
   const random = () => next.next().value as number;
@@ -46,7 +46,7 @@ export function randomMap(width: number, height: number, seed: number): Activati
 }
 
 /** Sizes from one pixel to some groups of sixteen, with lines of one pixel. */
-export const anySize = fc.oneof(
+const anySize = fc.oneof(
   fc.record({ width: fc.integer({ min: 1, max: 70 }), height: fc.integer({ min: 1, max: 70 }) }),
   fc.record({ width: fc.constant(1), height: fc.integer({ min: 1, max: 200 }) }),
   fc.record({ width: fc.integer({ min: 1, max: 200 }), height: fc.constant(1) }),
@@ -61,7 +61,7 @@ export const anyImage = fc
   .map(([{ width, height }, texture, seed]) => texturedImage(width, height, texture, seed));
 
 /** Settings of the paper with some of them drawn. */
-export function settingsWith(
+function settingsWith(
   draws: Partial<{ [K in keyof DefenceSettings]: fc.Arbitrary<DefenceSettings[K]> }>,
 ): fc.Arbitrary<DefenceSettings> {
   return fc.record(draws as Record<string, fc.Arbitrary<unknown>>).map(some => ({

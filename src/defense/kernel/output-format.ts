@@ -7,7 +7,7 @@ import type { TensorFormat } from '../defender.js';
 export const FORMAT_LENGTH = 22;
 
 /** Numbers of `layout` in assembly/haar-inverse.ts. */
-export const LAYOUT = { planarRgb: 0, interleavedRgb: 1, interleavedBgr: 2, planarBgr: 3 } as const;
+const LAYOUT = { planarRgb: 0, interleavedRgb: 1, interleavedBgr: 2, planarBgr: 3 } as const;
 
 /** @returns the kernel's number of the format's layout */
 export function layoutOf(format: TensorFormat): number {
