@@ -10,6 +10,10 @@ import { CLI, REPOSITORY } from '../helpers/repository.js';
 
 checkLeaks();
 
+function toDataUrl(module: string): string {
+  return `data:text/javascript,${encodeURIComponent(module)}`;
+}
+
 describe('the command line', () => {
   it('prints its help, with the exit codes', async () => {
     const { code, stdout, stderr } = await deflector(['--help']);
@@ -17,6 +21,15 @@ describe('the command line', () => {
     assert.equal(stderr, '');
     assert.match(stdout, /^Usage: deflector /);
     assert.match(stdout, /Exit codes: 0 done, /);
+  });
+
+  it('loads no package but commander for its help, so that help comes at once', async () => {
+    // A hook that prints what is loaded (https://nodejs.org/docs/latest-v20.x/api/module.html#customization-hooks).
+    const hook = `export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
+    const register = `import { register } from 'node:module'; register(${JSON.stringify(toDataUrl(hook))});`;
+    const { stderr } = await deflector(['--help'], { env: { NODE_OPTIONS: `--import=${toDataUrl(register)}` } });
+    const packages = [...stderr.matchAll(/\/node_modules\/((?:@[^/]+\/)?[^/]+)\//g)].map(([, name]) => name);
+    assert.deepEqual([...new Set(packages)], ['commander'], stderr);
   });
 
   it('prints the version of the package', async () => {
