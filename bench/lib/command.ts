@@ -22,18 +22,26 @@ export interface BenchResult {
 export function benchCommand<Options extends object>(
   name: string,
   description: string,
-  run: (options: Options) => Promise<unknown>,
+  run: (options: Options, args: readonly string[]) => Promise<unknown>,
 ): Command {
   return new Command(name)
     .description(description)
     .option('--json <file>', 'write the figures, the settings and the machine as JSON')
-    .action(async (flags: Options & { readonly json?: string }) => {
+    .action(async (...given: unknown[]) => {
+      const command = given.at(-1) as Command;
+      const flags = command.opts<Options & { readonly json?: string }>();
       const { json, ...settings } = flags;
       const before = machine();
       console.log(describeMachine(before));
-      const figures = await run(flags);
+      const figures = await run(flags, command.args);
       if (json === undefined) return;
-      const result: BenchResult = { schema: 'deflector/bench@1', name, machine: before, settings, figures };
+      const result: BenchResult = {
+        schema: 'deflector/bench@1',
+        name,
+        machine: before,
+        settings: { ...settings, args: command.args },
+        figures,
+      };
       mkdirSync(dirname(resolve(json)), { recursive: true });
       writeFileSync(json, `${JSON.stringify(result, undefined, 2)}\n`);
     });
