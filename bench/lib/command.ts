@@ -1,8 +1,7 @@
 /** What every benchmark's command line shares: `--json FILE`, `--help`, whole numbers, one way to end. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { Command } from 'commander';
-import { invalid } from '../../src/errors.js';
+import { Command, InvalidArgumentError } from 'commander';
 import { type Machine, machine } from './machine.js';
 
 /** A benchmark's result as it is written by `--json`. */
@@ -62,7 +61,9 @@ export async function runBenchCommand(command: Command): Promise<void> {
 export function atLeast(least: number): (text: string) => number {
   return text => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < least) throw invalid('option', `a whole number of at least ${least}`, text);
+    if (!Number.isInteger(value) || value < least) {
+      throw new InvalidArgumentError(`Expected a whole number of at least ${least} but received ${text}`);
+    }
     return value;
   };
 }

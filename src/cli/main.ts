@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
 import { visibleText } from '../report/visible-text.js';
 import { VERSION } from '../version.js';
+import { registerBench } from './bench.js';
 import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
@@ -21,6 +22,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerExplain,
   registerModels,
   registerDoctor,
+  registerBench,
 ];
 
 /** @returns the exit code */
