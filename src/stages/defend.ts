@@ -484,7 +484,7 @@ export function failedVerdict({ key, sha256, error, ms }: FailedImage): ErrorVer
  *
  * @param planes float32 [3, height, width], RGB
  */
-function toRgbImage(planes: Float32Array, width: number, height: number): RgbImage {
+export function toRgbImage(planes: Float32Array, width: number, height: number): RgbImage {
   const size = width * height;
   const data = new Uint8Array(3 * size);
   for (let channel = 0; channel < 3; channel++) {
