@@ -4,7 +4,7 @@ import type { Worker } from 'node:worker_threads';
 import type { ToThread } from '../../src/engine/defend-pool.js';
 
 /**
- * Ends any worker thread that is handed an image for which `deadly` holds, once it has it in hand.
+ * Ends any worker thread that is handed an image for which `deadly` holds.
  *
  * @returns counts of the threads that were started and of those that were killed
  */
@@ -14,8 +14,11 @@ export function killThreads(t: Pick<TestContext, 'after'>, deadly: (key: string)
     counts.started++;
     const post = worker.postMessage.bind(worker);
     worker.postMessage = (message: ToThread) => {
-      post(message);
-      if (message.type !== 'defend' || !deadly(message.image.key)) return;
+      if (message.type !== 'defend' || !deadly(message.image.key)) {
+        post(message);
+        return;
+      }
+      // The message is kept back, or the thread might be done with the image before it dies.
       counts.killed++;
       void worker.terminate();
     };
