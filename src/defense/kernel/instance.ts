@@ -45,6 +45,7 @@ export interface KernelExports {
     window: number,
     sparse: number,
   ): void;
+  boundColours(slot: number, targets: number, count: number, sparse: number): void;
   transform(slot: number, format: number, targets: number, count: number, sparse: number): void;
   writePixels(
     slot: number,

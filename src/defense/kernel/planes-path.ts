@@ -19,12 +19,15 @@ class PlanesImage implements PreparedImage {
   readonly #planes: number;
   readonly #slot: number;
   readonly #filters: number;
+  readonly #sparseLimit: number;
   /** Steps that each run takes. */
   readonly #steps: readonly DefenceStep[];
   /** Whether runs begin with the 8-bit image; otherwise with planes that were kept. */
   readonly #startsWithBytes: boolean;
   /** Whether the run's image is still of 8 bits. */
   #isBytes = true;
+  /** Deflections of its 8-bit pixels. */
+  #byteDeflections = 0;
   #isReleased = false;
 
   constructor(kernel: Kernel, image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings) {
@@ -42,7 +45,9 @@ class PlanesImage implements PreparedImage {
     const arrival = exports.preparePlanes(this.#planes, width, height, levels, this.#filters);
     new Uint8Array(memory.buffer, arrival, width * height * 3).set(image.data);
     this.#slot = exports.planesSlot(this.#planes);
-    configureSlot(exports, this.#slot, settings, width * height);
+    // Planes are kept as what they exceed their least values by.
+    configureSlot(exports, this.#slot, settings, width * height, true);
+    this.#sparseLimit = exports.sparseLimit(this.#slot);
 
     const steps = settings.order.filter(step => step === 'deflect' || settings.shrink !== 'none');
     const firstDeflection = steps.indexOf('deflect');
@@ -58,16 +63,14 @@ class PlanesImage implements PreparedImage {
     const { exports, list } = kernel;
     this.#isBytes = this.#startsWithBytes;
     if (!this.#isBytes) exports.takeStart(this.#planes);
-    let isDeflected = false;
-    for (const step of this.#steps) {
+    for (const [i, step] of this.#steps.entries()) {
       if (step === 'denoise') {
         this.#denoise();
       } else {
         drawDeflections(this.#width, this.#height, this.#map, this.#settings, source, list);
-        // Deflections read the image as it was before the step: on 8 bits that is the image itself, for the first step.
-        if (this.#isBytes && !isDeflected && this.#settings.replace !== 'mean') this.#deflectBytes();
+        // Later deflections read what earlier ones left, and a mean is no 8-bit value.
+        if (i === 0 && this.#isBytes && this.#settings.replace !== 'mean') this.#deflectBytes();
         else this.#deflectPlanes();
-        isDeflected = true;
       }
     }
     this.#leaveBytes();
@@ -75,15 +78,28 @@ class PlanesImage implements PreparedImage {
     kernel.write(this.#width, this.#height, out, offset, format, (first, end, at, planeBytes, layout) => {
       exports.writePlanes(this.#planes, formatAt, first, end, at, planeBytes, layout);
     });
-    if (this.#startsWithBytes) exports.endRun(this.#slot, kernel.targetsAt, 0, 0);
   }
 
   #deflectBytes(): void {
     const { exports, list, targetsAt, sourcesAt } = this.#kernel;
     const { replace, window } = this.#settings;
+    this.#byteDeflections = list.count;
     this.#kernel.handOver(list, (count, channelsAt) => {
       exports.deflectPixels(this.#slot, targetsAt, sourcesAt, channelsAt, count, REPLACE[replace], window, 0);
     });
+  }
+
+  /** Whether what the deflections of bytes touch is less than the image. */
+  get #isSparse(): number {
+    return this.#byteDeflections <= this.#sparseLimit ? 1 : 0;
+  }
+
+  /** The image is planes from now on; its bytes become the original's again. */
+  #endBytes(): void {
+    const { exports, targetsAt } = this.#kernel;
+    if (this.#byteDeflections > 0) exports.endRun(this.#slot, targetsAt, this.#byteDeflections, this.#isSparse);
+    this.#byteDeflections = 0;
+    this.#isBytes = false;
   }
 
   #deflectPlanes(): void {
@@ -97,13 +113,19 @@ class PlanesImage implements PreparedImage {
   }
 
   #denoise(): void {
-    this.#kernel.exports.denoisePlanes(this.#planes, this.#isBytes ? 1 : 0, this.#kernel.matrixAt);
-    this.#isBytes = false;
+    const { exports, targetsAt } = this.#kernel;
+    if (this.#isBytes) {
+      if (this.#isSparse) exports.beginSparse(this.#slot);
+      exports.boundColours(this.#slot, targetsAt, this.#byteDeflections, this.#isSparse);
+    }
+    exports.denoisePlanes(this.#planes, this.#isBytes ? 1 : 0, this.#kernel.matrixAt);
+    if (this.#isBytes) this.#endBytes();
   }
 
   #leaveBytes(): void {
-    if (this.#isBytes) this.#kernel.exports.pixelsToPlanes(this.#planes);
-    this.#isBytes = false;
+    if (!this.#isBytes) return;
+    this.#kernel.exports.pixelsToPlanes(this.#planes);
+    this.#endBytes();
   }
 
   release(): void {

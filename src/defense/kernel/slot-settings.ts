@@ -36,14 +36,20 @@ function needsRanges(settings: DefenceSettings, pixels: number): boolean {
   return settings.shrink === 'bayes' && settings.sigma! * 3e7 < Math.sqrt(pixels);
 }
 
-/** Hands the settings to a slot whose pixels have arrived. */
-export function configureSlot(exports: KernelExports, slot: number, settings: DefenceSettings, pixels: number): void {
+/** Hands the settings to a slot whose pixels have arrived. @param ranges whether the ranges of the planes are asked for */
+export function configureSlot(
+  exports: KernelExports,
+  slot: number,
+  settings: DefenceSettings,
+  pixels: number,
+  ranges = needsRanges(settings, pixels),
+): void {
   exports.configureSlot(
     slot,
     RULE[settings.shrink],
     settings.threshold === 'hard' ? 1 : 0,
     settings.variant === 'legacy' ? 1 : 0,
-    needsRanges(settings, pixels) ? 1 : 0,
+    ranges ? 1 : 0,
     ...planeSigmas(settings),
     settings.shrink === 'visu' ? Math.sqrt(2 * Math.log(pixels)) : 0,
   );

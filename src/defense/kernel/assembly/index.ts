@@ -65,8 +65,11 @@ export function sparseLimit(slot: Slot): i32 {
   return slot.sparseLimit;
 }
 
-/** Makes sums, details, moments and extremes those of the image, if they are not. */
-function makeBase(slot: Slot): void {
+/**
+ * Makes sums, details, moments and extremes those of the image, if they are not: what all sparse runs share. A slot
+ * without levels has extremes alone.
+ */
+export function beginSparse(slot: Slot): void {
   if (slot.isBase) return;
   forward(slot, slot.image);
   for (let l = 1; l <= slot.levels; l++) {
@@ -80,11 +83,6 @@ function makeBase(slot: Slot): void {
   slot.isBase = 1;
 }
 
-/** Does what all sparse runs share, once. */
-export function beginSparse(slot: Slot): void {
-  makeBase(slot);
-}
-
 /** See `deflect`. */
 export function deflectPixels(
   slot: Slot, targets: usize, sources: usize, channels: usize, count: i32, replace: i32, window: i32, sparse: i32,
@@ -92,19 +90,22 @@ export function deflectPixels(
   deflect(slot, targets, sources, channels, count, replace, window, sparse != 0);
 }
 
+/** Finds the extremes of the deflected pixels, if they are needed. */
+export function boundColours(slot: Slot, targets: usize, count: i32, sparse: i32): void {
+  if (!slot.needsExtremes) return;
+  if (sparse) {
+    updateExtremes(slot, targets, count);
+  } else {
+    findExtremes(slot, slot.deflected, slot.runExtremes);
+    reduceExtremes(slot, slot.runExtremes);
+  }
+}
+
 /** From the deflected pixels to the thresholds and the approximation of level 1. */
 export function transform(slot: Slot, format: Format, targets: usize, count: i32, sparse: i32): void {
-  if (sparse) {
-    applyTouched(slot);
-    if (slot.needsExtremes) updateExtremes(slot, targets, count);
-  } else {
-    forward(slot, slot.deflected);
-    slot.isBase = 0;
-    if (slot.needsExtremes) {
-      findExtremes(slot, slot.deflected, slot.runExtremes);
-      reduceExtremes(slot, slot.runExtremes);
-    }
-  }
+  if (sparse) applyTouched(slot);
+  else forward(slot, slot.deflected);
+  boundColours(slot, targets, count, sparse);
   setThresholds(slot);
   if (slot.legacy) {
     format.lowY = bound(slot.lowest, format.offsetY);
@@ -136,5 +137,6 @@ export function endRun(slot: Slot, targets: usize, count: i32, sparse: i32): voi
     restorePixels(slot, targets, count);
   } else {
     memory.copy(slot.deflected, slot.image, slot.imageStride * <usize>slot.height);
+    slot.isBase = 0;
   }
 }

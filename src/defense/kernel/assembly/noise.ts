@@ -52,31 +52,41 @@ export class ExactPlane {
   plane: i32;
   isKnown: i32;
   least: f64;
+  most: f64;
   range: f64;
 }
 
-/** Finds least value and range from the run's integer extremes. */
+/** Looks at one row for pixels that have the run's extreme values. */
+function lookAtRow(slot: Slot, exact: ExactPlane, y: i32, lowest: i32, greatest: i32): void {
+  let at = slot.deflected + <usize>y * slot.imageStride;
+  for (let x = 0; x < slot.width; x++) {
+    const colours = pixelColour(loadPixel(at));
+    const colour = exact.plane == 0
+      ? i32x4.extract_lane(colours, 0)
+      : exact.plane == 1 ? i32x4.extract_lane(colours, 1) : i32x4.extract_lane(colours, 2);
+    if (colour == lowest) exact.least = min(exact.least, exactColour(at, exact.plane));
+    if (colour == greatest) exact.most = max(exact.most, exactColour(at, exact.plane));
+    at += 3;
+  }
+}
+
+/** Finds least and greatest value in double precision where the integers have their extremes. */
 function know(slot: Slot, exact: ExactPlane): void {
   if (exact.isKnown) return;
   const lane = <usize>exact.plane << 2;
   const lowest = load<i32>(slot.lowest + lane);
   const greatest = load<i32>(slot.greatest + lane);
-  let least = f64.MAX_VALUE;
-  let most = -f64.MAX_VALUE;
+  exact.least = f64.MAX_VALUE;
+  exact.most = -f64.MAX_VALUE;
   for (let y = 0; y < slot.height; y++) {
-    let at = slot.deflected + <usize>y * slot.imageStride;
-    for (let x = 0; x < slot.width; x++) {
-      const colours = pixelColour(loadPixel(at));
-      const colour = exact.plane == 0
-        ? i32x4.extract_lane(colours, 0)
-        : exact.plane == 1 ? i32x4.extract_lane(colours, 1) : i32x4.extract_lane(colours, 2);
-      if (colour == lowest) least = min(least, exactColour(at, exact.plane));
-      if (colour == greatest) most = max(most, exactColour(at, exact.plane));
-      at += 3;
-    }
+    const row = slot.runExtremes + <usize>(y >> 1) * 2 * VECTOR + lane;
+    if (load<i32>(row) == lowest || load<i32>(row, VECTOR) == greatest) lookAtRow(slot, exact, y, lowest, greatest);
   }
-  exact.least = least;
-  exact.range = most - least;
+  // The extremes of a pair of rows know nothing of a deflected pixel that is more extreme.
+  if (exact.least == f64.MAX_VALUE || exact.most == -f64.MAX_VALUE) {
+    for (let y = 0; y < slot.height; y++) lookAtRow(slot, exact, y, lowest, greatest);
+  }
+  exact.range = exact.most - exact.least;
   exact.isKnown = 1;
 }
 

@@ -5,7 +5,6 @@
 import {
   CB_B, CB_G, CB_R, COLOUR_UNITS, CR_B, CR_G, CR_R, sixteenBlues, sixteenGreens, sixteenReds, Y_B, Y_G, Y_R,
 } from './colour';
-import { findExtremes, reduceExtremes } from './extremes';
 import { estimateSigma } from './noise';
 import { selectBytes } from './select';
 import { SIXTEEN_PIXELS, Slot, slotBytes, openSlot, VECTOR } from './slot';
@@ -24,8 +23,8 @@ export class Planes {
   current: usize;
   original: usize;
   start: usize;
-  /** Y, Cb or Cr less its least value, while it is denoised. */
-  plane: usize;
+  /** Y, Cb, Cr, each less its least value, while they are denoised. */
+  colours: usize;
   /** Details of all levels: H, V, D of the finest first. */
   details: usize;
   /** Two approximations, used in turn. */
@@ -35,6 +34,8 @@ export class Planes {
   merged: usize;
   magnitudes: usize;
   select: usize;
+  /** Least values and ranges of Y, Cb, Cr, and what their least values are worth in R, G, B. */
+  bounds: usize;
 }
 
 @inline const HEAD: usize = 128;
@@ -63,10 +64,10 @@ function placePlanes(at: usize, width: i32, height: i32, levels: i32, filters: F
     planes.current = at + <usize>cursor;
     planes.original = planes.current + <usize>(3 * size);
     planes.start = planes.original + <usize>(3 * size);
-    planes.plane = planes.start + <usize>(3 * size);
-    planes.details = planes.plane + <usize>size;
+    planes.colours = planes.start + <usize>(3 * size);
+    planes.details = planes.colours + <usize>(3 * size);
   }
-  cursor += 10 * size;
+  cursor += 12 * size;
   let levelColumns = width;
   let levelRows = height;
   // The longest sub-band: where the image is shorter than the filter, levels grow.
@@ -94,8 +95,9 @@ function placePlanes(at: usize, width: i32, height: i32, levels: i32, filters: F
     planes.merged = planes.lines + <usize>lines;
     planes.magnitudes = planes.merged + <usize>merged;
     planes.select = planes.magnitudes + <usize>magnitudes;
+    planes.bounds = planes.select + <usize>select;
   }
-  return cursor + lines + merged + magnitudes + select;
+  return cursor + lines + merged + magnitudes + select + 64;
 }
 
 /** Bytes that the general path takes; more than an address can name where the image is too large. */
@@ -222,18 +224,24 @@ export function deflectPlanes(
   }
 }
 
-/** Sets `plane` to Y, Cb or Cr of the run's 8-bit image less its least value `lowest`, exact before rounding. */
-function planeOfPixels(planes: Planes, kr: i32, kg: i32, kb: i32, lowest: i32): void {
+@inline function colour(red: v128, green: v128, blue: v128, r: i32, g: i32, b: i32, least: v128): v128 {
+  const sum = i32x4.add(
+    i32x4.add(i32x4.mul(red, i32x4.splat(r)), i32x4.mul(green, i32x4.splat(g))), i32x4.mul(blue, i32x4.splat(b)),
+  );
+  return f32x4.mul(f32x4.convert_i32x4_s(i32x4.sub(sum, least)), f32x4.splat(<f32>(1 / COLOUR_UNITS)));
+}
+
+/** Sets `colours` to Y, Cb, Cr of the run's 8-bit image less their least values, exact before they are rounded. */
+function coloursOfPixels(planes: Planes): void {
   const slot = planes.slot;
   const stride = rowBytes(slot.width);
-  const unit = f32x4.splat(<f32>(1 / COLOUR_UNITS));
-  const r = i32x4.splat(kr);
-  const g = i32x4.splat(kg);
-  const b = i32x4.splat(kb);
-  const least = i32x4.splat(lowest);
+  const size = planes.planeBytes;
+  const leastY = v128.load32_splat(slot.lowest);
+  const leastCb = v128.load32_splat(slot.lowest, 4);
+  const leastCr = v128.load32_splat(slot.lowest, 8);
   for (let y = 0; y < slot.height; y++) {
     const row = slot.deflected + <usize>y * slot.imageStride;
-    const to = planes.plane + <usize>y * stride;
+    let to = planes.colours + <usize>y * stride;
     for (let x = 0; x < slot.width; x += 16) {
       const at = row + <usize>x * 3;
       const v0 = v128.load(at);
@@ -242,36 +250,31 @@ function planeOfPixels(planes: Planes, kr: i32, kg: i32, kb: i32, lowest: i32): 
       const red = sixteenReds(v0, v1, v2);
       const green = sixteenGreens(v0, v1, v2);
       const blue = sixteenBlues(v0, v1, v2);
-      const rLow = i16x8.extend_low_i8x16_u(red);
-      const gLow = i16x8.extend_low_i8x16_u(green);
-      const bLow = i16x8.extend_low_i8x16_u(blue);
-      const rHigh = i16x8.extend_high_i8x16_u(red);
-      const gHigh = i16x8.extend_high_i8x16_u(green);
-      const bHigh = i16x8.extend_high_i8x16_u(blue);
-      const out = to + (<usize>x << 2);
       // A row of planes has room for whole vectors only.
-      v128.store(out, product(i32x4.extend_low_i16x8_u(rLow), i32x4.extend_low_i16x8_u(gLow), i32x4.extend_low_i16x8_u(bLow), r, g, b, least, unit));
-      if (x + 4 < slot.width) v128.store(out, product(i32x4.extend_high_i16x8_u(rLow), i32x4.extend_high_i16x8_u(gLow), i32x4.extend_high_i16x8_u(bLow), r, g, b, least, unit), 16);
-      if (x + 8 < slot.width) v128.store(out, product(i32x4.extend_low_i16x8_u(rHigh), i32x4.extend_low_i16x8_u(gHigh), i32x4.extend_low_i16x8_u(bHigh), r, g, b, least, unit), 32);
-      if (x + 12 < slot.width) v128.store(out, product(i32x4.extend_high_i16x8_u(rHigh), i32x4.extend_high_i16x8_u(gHigh), i32x4.extend_high_i16x8_u(bHigh), r, g, b, least, unit), 48);
+      const vectors = min(4, (slot.width - x + 3) >> 2);
+      for (let k = 0; k < vectors; k++) {
+        const r16 = k < 2 ? i16x8.extend_low_i8x16_u(red) : i16x8.extend_high_i8x16_u(red);
+        const g16 = k < 2 ? i16x8.extend_low_i8x16_u(green) : i16x8.extend_high_i8x16_u(green);
+        const b16 = k < 2 ? i16x8.extend_low_i8x16_u(blue) : i16x8.extend_high_i8x16_u(blue);
+        const r = (k & 1) == 0 ? i32x4.extend_low_i16x8_u(r16) : i32x4.extend_high_i16x8_u(r16);
+        const g = (k & 1) == 0 ? i32x4.extend_low_i16x8_u(g16) : i32x4.extend_high_i16x8_u(g16);
+        const b = (k & 1) == 0 ? i32x4.extend_low_i16x8_u(b16) : i32x4.extend_high_i16x8_u(b16);
+        v128.store(to, colour(r, g, b, Y_R, Y_G, Y_B, leastY));
+        v128.store(to + size, colour(r, g, b, CB_R, CB_G, CB_B, leastCb));
+        v128.store(to + 2 * size, colour(r, g, b, CR_R, CR_G, CR_B, leastCr));
+        to += VECTOR;
+      }
     }
   }
 }
 
-@inline function product(red: v128, green: v128, blue: v128, r: v128, g: v128, b: v128, least: v128, unit: v128): v128 {
-  const sum = i32x4.add(i32x4.add(i32x4.mul(red, r), i32x4.mul(green, g)), i32x4.mul(blue, b));
-  return f32x4.mul(f32x4.convert_i32x4_s(i32x4.sub(sum, least)), unit);
-}
-
-/** Takes its least value from `plane` and leaves it at `select`. Returns the range. */
-function normalise(planes: Planes): f64 {
-  const rows = planes.slot.height;
-  const columns = planes.slot.width;
+/** Takes its least value from a plane and leaves it at `at`. Returns the range. */
+function normalise(plane: usize, columns: i32, rows: i32, at: usize): f64 {
   const stride = rowBytes(columns);
   let least: f32 = f32.MAX_VALUE;
   let most: f32 = -f32.MAX_VALUE;
   for (let y = 0; y < rows; y++) {
-    const row = planes.plane + <usize>y * stride;
+    const row = plane + <usize>y * stride;
     for (let x = 0; x < columns; x++) {
       const value = load<f32>(row + (<usize>x << 2));
       least = min(least, value);
@@ -279,22 +282,22 @@ function normalise(planes: Planes): f64 {
     }
   }
   const shift = f32x4.splat(least);
-  for (let at: usize = 0; at < stride * <usize>rows; at += VECTOR) {
-    v128.store(planes.plane + at, f32x4.sub(v128.load(planes.plane + at), shift));
+  for (let offset: usize = 0; offset < stride * <usize>rows; offset += VECTOR) {
+    v128.store(plane + offset, f32x4.sub(v128.load(plane + offset), shift));
   }
-  store<f32>(planes.select, least);
+  store<f32>(at, least);
   return <f64>most - <f64>least;
 }
 
-/** Sets `plane` to a product of the current R, G, B (kept in `original` meanwhile) less its least value. */
-function planeOfPlanes(planes: Planes, kr: i32, kg: i32, kb: i32): void {
+/** Sets a plane of `colours` to a product of the current R, G, B. */
+function colourOfPlanes(planes: Planes, to: usize, kr: i32, kg: i32, kb: i32): void {
   const r = f32x4.splat(<f32>(<f64>kr / 1000));
   const g = f32x4.splat(<f32>(<f64>kg / 1000));
   const b = f32x4.splat(<f32>(<f64>kb / 1000));
   const bytes = rowBytes(planes.slot.width) * <usize>planes.slot.height;
   for (let at: usize = 0; at < bytes; at += VECTOR) {
-    const red = planes.original + at;
-    v128.store(planes.plane + at, f32x4.add(
+    const red = planes.current + at;
+    v128.store(to + at, f32x4.add(
       f32x4.add(f32x4.mul(v128.load(red), r), f32x4.mul(v128.load(red + planes.planeBytes), g)),
       f32x4.mul(v128.load(red + 2 * planes.planeBytes), b),
     ));
@@ -339,9 +342,9 @@ function shrink(band: usize, bytes: usize, threshold: f32, hard: bool): void {
 }
 
 /**
- * Denoises `plane`.
+ * Denoises plane `index` of `colours`.
  *
- * @param sigma in units of Y, Cb, Cr; below 0 it is estimated
+ * @param sigma in units of Y, Cb, Cr; or `ESTIMATED`
  * @param isBytes whether the plane is that of the run's 8-bit image
  */
 function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isBytes: bool): void {
@@ -351,7 +354,8 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
   const levels = planes.levels;
   let columns = slot.width;
   let rows = slot.height;
-  let from = planes.plane;
+  const plane = planes.colours + <usize>index * planes.planeBytes;
+  let from = plane;
   let details = planes.details;
   for (let l = 1; l <= levels; l++) {
     const keptColumns = kept(columns, length);
@@ -359,7 +363,7 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
     const size = <usize>planeSize(keptColumns, keptRows);
     const to = (l & 1) ? planes.odd : planes.even;
     decompose(from, columns, rows, filters, to, details, details + size, details + 2 * size, planes.lines);
-    if (l == 1 && sigma < 0) {
+    if (l == 1 && sigma == ESTIMATED) {
       gather(details + 2 * size, keptColumns, keptRows, planes.magnitudes);
       sigma = estimateSigma(slot, index, isBytes, filters, planes.magnitudes, keptColumns * keptRows, planes.select);
     }
@@ -392,7 +396,7 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
     }
     const size = <usize>planeSize(columns, rows);
     details -= 3 * size;
-    const to = l == 1 ? planes.plane : from == planes.even ? planes.odd : planes.even;
+    const to = l == 1 ? plane : from == planes.even ? planes.odd : planes.even;
     reconstruct(
       from, details, details + size, details + 2 * size, columns, rows, filters, to, belowColumns, belowRows,
       planes.merged,
@@ -403,79 +407,85 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
   }
 }
 
-/** Adds the denoised plane times its column of the inverse matrix to the current planes, clipped before where `legacy`. */
-function addPlane(planes: Planes, least: f32, range: f32, toRed: f32, toGreen: f32, toBlue: f32, isFirst: bool): void {
-  const bytes = rowBytes(planes.slot.width) * <usize>planes.slot.height;
-  const legacy = planes.slot.legacy != 0;
-  const high = f32x4.splat(range);
-  const zero = f32x4.splat(0);
-  const shift = f32x4.splat(least);
-  const r = f32x4.splat(toRed);
-  const g = f32x4.splat(toGreen);
-  const b = f32x4.splat(toBlue);
-  for (let at: usize = 0; at < bytes; at += VECTOR) {
-    let v = v128.load(planes.plane + at);
-    if (legacy) v = f32x4.pmax(zero, f32x4.pmin(high, v));
-    v = f32x4.add(v, shift);
-    const red = planes.current + at;
-    const green = red + planes.planeBytes;
-    const blue = green + planes.planeBytes;
-    v128.store(red, f32x4.add(isFirst ? zero : v128.load(red), f32x4.mul(v, r)));
-    v128.store(green, f32x4.add(isFirst ? zero : v128.load(green), f32x4.mul(v, g)));
-    v128.store(blue, f32x4.add(isFirst ? zero : v128.load(blue), f32x4.mul(v, b)));
-  }
+/** One plane's values, clipped to its range where `legacy`. */
+@inline function restored(at: usize, legacy: bool, range: v128): v128 {
+  const v = v128.load(at);
+  return legacy ? f32x4.pmax(f32x4.splat(0), f32x4.pmin(range, v)) : v;
 }
 
-/** Clips the current planes to [0,1]. */
-function clipPlanes(planes: Planes): void {
-  const zero = f32x4.splat(0);
-  const one = f32x4.splat(1);
-  for (let at: usize = 0; at < 3 * planes.planeBytes; at += VECTOR) {
-    const v = v128.load(planes.current + at);
-    v128.store(planes.current + at, f32x4.pmax(zero, f32x4.pmin(one, v)));
+@inline function clipped(v: v128, legacy: bool): v128 {
+  return legacy ? f32x4.pmax(f32x4.splat(0), f32x4.pmin(f32x4.splat(1), v)) : v;
+}
+
+/** From `colours` to the current R, G, B; `shifts` and `ranges` hold three numbers. */
+@inline function toRgb(planes: Planes, matrix: usize, shifts: usize, ranges: usize, legacy: bool): void {
+  const bytes = rowBytes(planes.slot.width) * <usize>planes.slot.height;
+  const size = planes.planeBytes;
+  const rangeY = v128.load32_splat(ranges);
+  const rangeCb = v128.load32_splat(ranges, 4);
+  const rangeCr = v128.load32_splat(ranges, 8);
+  for (let at: usize = 0; at < bytes; at += VECTOR) {
+    const from = planes.colours + at;
+    const y = restored(from, legacy, rangeY);
+    const cb = restored(from + size, legacy, rangeCb);
+    const cr = restored(from + 2 * size, legacy, rangeCr);
+    const to = planes.current + at;
+    for (let c: usize = 0; c < 3; c++) {
+      const row = matrix + c * 12;
+      const v = f32x4.add(
+        f32x4.add(
+          f32x4.add(f32x4.mul(y, v128.load32_splat(row)), f32x4.mul(cb, v128.load32_splat(row, 4))),
+          f32x4.mul(cr, v128.load32_splat(row, 8)),
+        ),
+        v128.load32_splat(shifts + (c << 2)),
+      );
+      v128.store(to + c * size, clipped(v, legacy));
+    }
   }
 }
 
 /**
  * Denoises in Y, Cb, Cr.
  *
- * @param isBytes from the run's 8-bit image, else from the current planes
+ * @param isBytes from the run's 8-bit image, whose extremes are known, else from the current planes
  * @param matrix RGB from Y, Cb, Cr: nine numbers in single precision, row by row
  */
 export function denoisePlanes(planes: Planes, isBytes: i32, matrix: usize): void {
   const slot = planes.slot;
-  if (isBytes) {
-    findExtremes(slot, slot.deflected, slot.runExtremes);
-    reduceExtremes(slot, slot.runExtremes);
-  } else {
-    keepOriginal(planes);
-  }
+  const leasts = planes.bounds;
+  const ranges = leasts + 16;
+  const shifts = leasts + 32;
+  if (isBytes) coloursOfPixels(planes);
   for (let index = 0; index < 3; index++) {
-    const kr = index == 0 ? Y_R : index == 1 ? CB_R : CR_R;
-    const kg = index == 0 ? Y_G : index == 1 ? CB_G : CR_G;
-    const kb = index == 0 ? Y_B : index == 1 ? CB_B : CR_B;
-    let least: f32;
+    const lane = <usize>index << 2;
     let range: f64;
     if (isBytes) {
-      const lane = <usize>index << 2;
       const lowest = load<i32>(slot.lowest + lane);
       range = <f64>(load<i32>(slot.greatest + lane) - lowest) / COLOUR_UNITS;
-      least = <f32>(<f64>lowest / COLOUR_UNITS);
-      planeOfPixels(planes, kr, kg, kb, lowest);
+      store<f32>(leasts + lane, <f32>(<f64>lowest / COLOUR_UNITS));
     } else {
-      planeOfPlanes(planes, kr, kg, kb);
-      range = normalise(planes);
-      least = load<f32>(planes.select);
+      const plane = planes.colours + <usize>index * planes.planeBytes;
+      const kr = index == 0 ? Y_R : index == 1 ? CB_R : CR_R;
+      const kg = index == 0 ? Y_G : index == 1 ? CB_G : CR_G;
+      const kb = index == 0 ? Y_B : index == 1 ? CB_B : CR_B;
+      colourOfPlanes(planes, plane, kr, kg, kb);
+      range = normalise(plane, slot.width, slot.height, leasts + lane);
     }
+    store<f32>(ranges + lane, <f32>range);
     if (range > 0) {
       const given = index == 0 ? slot.sigmaY : index == 1 ? slot.sigmaCb : slot.sigmaCr;
-      const sigma = given == ESTIMATED ? -1 : slot.legacy ? given * range : given;
+      const sigma = given == ESTIMATED ? given : slot.legacy ? given * range : given;
       denoisePlane(planes, index, sigma, range, isBytes != 0);
     }
-    const column = matrix + (<usize>index << 2);
-    addPlane(planes, least, <f32>range, load<f32>(column), load<f32>(column, 12), load<f32>(column, 24), index == 0);
   }
-  if (slot.legacy) clipPlanes(planes);
+  for (let c: usize = 0; c < 3; c++) {
+    const row = matrix + c * 12;
+    let shift: f64 = 0;
+    for (let i: usize = 0; i < 12; i += 4) shift += <f64>load<f32>(row + i) * <f64>load<f32>(leasts + i);
+    store<f32>(shifts + (c << 2), <f32>shift);
+  }
+  if (slot.legacy) toRgb(planes, matrix, shifts, ranges, true);
+  else toRgb(planes, matrix, shifts, ranges, false);
 }
 
 /**

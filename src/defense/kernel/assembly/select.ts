@@ -8,7 +8,7 @@ const BINS: i32 = 2048;
 
 /** Bytes of working memory of `medianOfNonZero` and `sureThreshold` for `count` magnitudes. */
 export function selectBytes(count: i32): usize {
-  return <usize>BINS * 12 + 64 + <usize>count * 4;
+  return <usize>BINS * 4 + 64 + <usize>count * 4;
 }
 
 /** The `rank`-th smallest (from 0) of `count` positive numbers: by their bits, which order as they do. */
@@ -84,101 +84,123 @@ function sink(values: usize, from: i32, count: i32): void {
   store<f32>(values + (<usize>hole << 2), value);
 }
 
+/** What lifts a number of at most 2^22 so that the low bits of its single-precision form are the nearest integer. */
+const LIFT: f32 = 8388608;
+
 /**
  * The t among 0 and the magnitudes up to `universal` that minimises Stein's unbiased estimate of the risk (Donoho and
  * Johnstone 1995), the first where several do: with d magnitudes y of noise s^2, (d - 2 #{y <= t}) s^2 + sum min(y, t)^2.
  * It is one of the magnitudes, bit for bit, so that hard thresholding keeps it.
  *
- * A bin of [0, universal] is looked into only where its risk can be below the least that is known. With C, S the count
- * and the sum of squares before the bin and C', S' after it, the risk is at most (d - 2 C') s^2 + S' + (d - C') end^2 at
- * its last magnitude, and at least (d - 2 C') s^2 + S + (d - C) begin^2 everywhere.
+ * A histogram bounds the risk in each of its bins. With C, C' the counts before and after a bin from `begin` to `end`, and
+ * S, S' bounds of the sums of squares, the risk is at most (d - 2 C') s^2 + S' + (d - C') end^2 at its last magnitude, and
+ * at least (d - 2 C') s^2 + S + (d - C) begin^2 everywhere. Only the span of bins that can hold the least is sorted.
  *
- * @param values `count` magnitudes
+ * @param values `count` magnitudes; what lies behind them, to a whole vector, is overwritten
  * @param noise s^2
  * @param work `selectBytes` of working memory
  */
 export function leastRisk(values: usize, count: i32, noise: f64, universal: f64, work: usize): f32 {
-  const squares = work;
-  const counts = work + <usize>BINS * 8;
-  const found = counts + <usize>BINS * 4;
-  memory.fill(squares, 0, <usize>BINS * 12);
-  const scale = <f32>(<f64>(BINS - 1) / universal);
-  for (let i = 0; i < count; i++) {
-    const value = load<f32>(values + (<usize>i << 2));
-    if (<f64>value > universal) continue;
-    const bin = <usize>(value * scale);
-    const square = squares + (bin << 3);
-    store<f64>(square, load<f64>(square) + <f64>value * <f64>value);
-    store<u32>(counts + (bin << 2), load<u32>(counts + (bin << 2)) + 1);
+  const counts = work;
+  const found = work + <usize>BINS * 4;
+  memory.fill(counts, 0, <usize>BINS * 4);
+  for (let i = count; i & 3; i++) store<f32>(values + (<usize>i << 2), f32.MAX_VALUE);
+  const bytes = (<usize>count * 4 + 15) & ~15;
+  // The last bin takes what lies above `universal`.
+  const scale = <f32>(<f64>(BINS - 2) / universal);
+  const factor = f32x4.splat(scale);
+  const lift = f32x4.splat(LIFT);
+  const top = f32x4.splat(<f32>(BINS - 1));
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const place = f32x4.pmin(top, f32x4.mul(v128.load(values + at), factor));
+    const bins = i32x4.shl(f32x4.add(place, lift), 2);
+    count1(counts, i32x4.extract_lane(bins, 0));
+    count1(counts, i32x4.extract_lane(bins, 1));
+    count1(counts, i32x4.extract_lane(bins, 2));
+    count1(counts, i32x4.extract_lane(bins, 3));
   }
+
+  // Bin b holds what rounds to it; a little more on both sides covers the rounding of the product.
   const d = <f64>count;
   const width = 1 / <f64>scale;
   let before = 0.0;
-  let beforeSquares = 0.0;
-  let bound = f64.MAX_VALUE;
-  for (let bin = 0; bin < BINS; bin++) {
-    const here = <f64>load<u32>(counts + (<usize>bin << 2));
-    if (here == 0) continue;
-    before += here;
-    beforeSquares += load<f64>(squares + (<usize>bin << 3));
-    // One part in a million more: a magnitude at the end of its bin may have been rounded into it.
-    const end = <f64>(bin + 1) * width * 1.000001;
-    bound = min(bound, (d - 2 * before) * noise + beforeSquares + (d - before) * end * end);
+  let most = 0.0;
+  let bound = d * noise;
+  // Some of the last bin but one may lie above `universal`: then its last magnitude is no choice.
+  for (let bin = 0; bin < BINS - 2; bin++) {
+    const inside = <f64>load<u32>(counts + (<usize>bin << 2));
+    if (inside == 0) continue;
+    const end = (<f64>bin + 0.501) * width;
+    before += inside;
+    most += inside * end * end;
+    bound = min(bound, (d - 2 * before) * noise + most + (d - before) * end * end);
   }
-  // The lowest bit of a count now marks a bin that can hold the least risk.
+  let first = BINS;
+  let last = -1;
+  let firstCount = 0.0;
+  let least = 0.0;
   before = 0;
-  beforeSquares = 0;
-  for (let bin = 0; bin < BINS; bin++) {
-    const at = counts + (<usize>bin << 2);
-    const inside = load<u32>(at);
-    const begin = <f64>bin * width * 0.999999;
-    const after = before + <f64>inside;
-    const leastInside = (d - 2 * after) * noise + beforeSquares + (d - before) * begin * begin;
-    const canHold = inside != 0 && leastInside <= bound;
-    store<u32>(at, (inside << 1) | (canHold ? 1 : 0));
-    before = after;
-    beforeSquares += load<f64>(squares + (<usize>bin << 3));
+  for (let bin = 0; bin < BINS - 1; bin++) {
+    const inside = <f64>load<u32>(counts + (<usize>bin << 2));
+    if (inside == 0) continue;
+    const begin = max((<f64>bin - 0.501) * width, 0);
+    if ((d - 2 * (before + inside)) * noise + least + (d - before) * begin * begin <= bound) {
+      if (last < 0) {
+        first = bin;
+        firstCount = before;
+      }
+      last = bin;
+    }
+    before += inside;
+    least += inside * begin * begin;
   }
+
+  // The sum of squares before the span, and the magnitudes in it.
+  const lowest = f32x4.splat(<f32>first);
+  const highest = f32x4.splat(<f32>last);
+  let squares = f64x2.splat(0);
   let collected = 0;
-  let zeros = 0;
-  for (let i = 0; i < count; i++) {
-    const value = load<f32>(values + (<usize>i << 2));
-    zeros += value == 0 ? 1 : 0;
-    if (<f64>value > universal) continue;
-    if ((load<u32>(counts + (<usize>(value * scale) << 2)) & 1) == 0) continue;
-    store<f32>(found + (<usize>collected << 2), value);
-    collected++;
+  for (let at: usize = 0; at < bytes; at += 16) {
+    const v = v128.load(values + at);
+    const place = f32x4.sub(f32x4.add(f32x4.pmin(top, f32x4.mul(v, factor)), lift), lift);
+    const isBefore = f32x4.lt(place, lowest);
+    const kept = v128.and(v, isBefore);
+    const pair = f64x2.promote_low_f32x4(kept);
+    const other = f64x2.promote_low_f32x4(f32x4.shuffle(kept, kept, 2, 3, 0, 1));
+    squares = f64x2.add(squares, f64x2.add(f64x2.mul(pair, pair), f64x2.mul(other, other)));
+    const isInside = v128.andnot(f32x4.le(place, highest), isBefore);
+    if (!v128.any_true(isInside)) continue;
+    const lanes = i32x4.bitmask(isInside);
+    for (let lane = 0; lane < 4; lane++) {
+      store<f32>(found + (<usize>collected << 2), load<f32>(values + at + (<usize>lane << 2)));
+      collected += (lanes >> lane) & 1;
+    }
   }
   sort(found, collected);
 
+  let below = f64x2.extract_lane(squares, 0) + f64x2.extract_lane(squares, 1);
+  let zeros = 0.0;
+  if (first == 0) while (<i32>zeros < collected && load<f32>(found + (<usize>zeros << 2)) == 0) zeros += 1;
   let best: f32 = 0;
-  let least = (d - 2 * <f64>zeros) * noise;
-  let next = 0;
-  before = 0;
-  beforeSquares = 0;
-  for (let bin = 0; bin < BINS; bin++) {
-    const marked = load<u32>(counts + (<usize>bin << 2));
-    const inside = <i32>(marked >> 1);
-    if (marked & 1) {
-      let below = beforeSquares;
-      let k = 0;
-      while (k < inside) {
-        const t = load<f32>(found + (<usize>next << 2));
-        while (k < inside && load<f32>(found + (<usize>next << 2)) == t) {
-          below += <f64>t * <f64>t;
-          k++;
-          next++;
-        }
-        const above = d - before - <f64>k;
-        const risk = (d - 2 * (before + <f64>k)) * noise + below + above * <f64>t * <f64>t;
-        if (risk < least) {
-          least = risk;
-          best = t;
-        }
-      }
+  let leastKnown = (d - 2 * zeros) * noise;
+  for (let k = 0; k < collected; ) {
+    const t = load<f32>(found + (<usize>k << 2));
+    if (<f64>t > universal) break;
+    while (k < collected && load<f32>(found + (<usize>k << 2)) == t) {
+      below += <f64>t * <f64>t;
+      k++;
     }
-    before += <f64>inside;
-    beforeSquares += load<f64>(squares + (<usize>bin << 3));
+    const smaller = firstCount + <f64>k;
+    const risk = (d - 2 * smaller) * noise + below + (d - smaller) * <f64>t * <f64>t;
+    if (risk < leastKnown) {
+      leastKnown = risk;
+      best = t;
+    }
   }
   return best;
+}
+
+@inline function count1(counts: usize, offset: i32): void {
+  const at = counts + (<usize>offset & 0x1ffc);
+  store<u32>(at, load<u32>(at) + 1);
 }

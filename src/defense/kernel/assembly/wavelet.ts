@@ -108,22 +108,34 @@ function filterRow(evens: usize, odds: usize, filters: Filters, low: usize, high
   const half = filters.length >> 1;
   const lowTaps = filters.decLow;
   const highTaps = filters.decHigh;
-  for (let k = 0; k < columns; k += 4) {
-    let l = f32x4.splat(0), h = l;
+  // Two vectors at a time; what the second reads beyond the row has room.
+  for (let k = 0; k < columns; k += 8) {
+    let l0 = f32x4.splat(0), h0 = l0, l1 = l0, h1 = l0;
     // evens and odds begin `half` samples before the row.
     let at = <usize>(k + half) << 2;
     for (let i = 0; i < half; i++) {
       const tap = <usize>i << 3;
-      const odd = v128.load(odds + at);
-      const even = v128.load(evens + at);
-      l = f32x4.add(l, f32x4.mul(odd, v128.load32_splat(lowTaps + tap)));
-      h = f32x4.add(h, f32x4.mul(odd, v128.load32_splat(highTaps + tap)));
-      l = f32x4.add(l, f32x4.mul(even, v128.load32_splat(lowTaps + tap, 4)));
-      h = f32x4.add(h, f32x4.mul(even, v128.load32_splat(highTaps + tap, 4)));
+      const lowOdd = v128.load32_splat(lowTaps + tap);
+      const lowEven = v128.load32_splat(lowTaps + tap, 4);
+      const highOdd = v128.load32_splat(highTaps + tap);
+      const highEven = v128.load32_splat(highTaps + tap, 4);
+      const odd0 = v128.load(odds + at);
+      const odd1 = v128.load(odds + at, 16);
+      const even0 = v128.load(evens + at);
+      const even1 = v128.load(evens + at, 16);
+      l0 = f32x4.add(l0, f32x4.add(f32x4.mul(odd0, lowOdd), f32x4.mul(even0, lowEven)));
+      h0 = f32x4.add(h0, f32x4.add(f32x4.mul(odd0, highOdd), f32x4.mul(even0, highEven)));
+      l1 = f32x4.add(l1, f32x4.add(f32x4.mul(odd1, lowOdd), f32x4.mul(even1, lowEven)));
+      h1 = f32x4.add(h1, f32x4.add(f32x4.mul(odd1, highOdd), f32x4.mul(even1, highEven)));
       at -= 4;
     }
-    v128.store(low + (<usize>k << 2), l);
-    v128.store(high + (<usize>k << 2), h);
+    const to = <usize>k << 2;
+    v128.store(low + to, l0);
+    v128.store(high + to, h0);
+    if (k + 4 < columns) {
+      v128.store(low + to, l1, 16);
+      v128.store(high + to, h1, 16);
+    }
   }
   clearRest(low, columns);
   clearRest(high, columns);
@@ -177,48 +189,78 @@ function mergeRow(low: usize, high: usize, filters: Filters, out: usize, pairs: 
   const half = filters.length >> 1;
   const lowTaps = filters.recLow + (<usize>(filters.length - 2) << 2);
   const highTaps = filters.recHigh + (<usize>(filters.length - 2) << 2);
-  for (let n = 0; n < pairs; n += 4) {
-    let even = f32x4.splat(0), odd = even;
+  for (let n = 0; n < pairs; n += 8) {
+    let even0 = f32x4.splat(0), odd0 = even0, even1 = even0, odd1 = even0;
     let at = <usize>n << 2;
     for (let i = 0; i < half; i++) {
       const tap = <usize>i << 3;
-      const a = v128.load(low + at);
-      const d = v128.load(high + at);
-      even = f32x4.add(even, f32x4.mul(a, v128.load32_splat(lowTaps - tap)));
-      odd = f32x4.add(odd, f32x4.mul(a, v128.load32_splat(lowTaps - tap, 4)));
-      even = f32x4.add(even, f32x4.mul(d, v128.load32_splat(highTaps - tap)));
-      odd = f32x4.add(odd, f32x4.mul(d, v128.load32_splat(highTaps - tap, 4)));
+      const lowEven = v128.load32_splat(lowTaps - tap);
+      const lowOdd = v128.load32_splat(lowTaps - tap, 4);
+      const highEven = v128.load32_splat(highTaps - tap);
+      const highOdd = v128.load32_splat(highTaps - tap, 4);
+      const a0 = v128.load(low + at);
+      const a1 = v128.load(low + at, 16);
+      const d0 = v128.load(high + at);
+      const d1 = v128.load(high + at, 16);
+      even0 = f32x4.add(even0, f32x4.add(f32x4.mul(a0, lowEven), f32x4.mul(d0, highEven)));
+      odd0 = f32x4.add(odd0, f32x4.add(f32x4.mul(a0, lowOdd), f32x4.mul(d0, highOdd)));
+      even1 = f32x4.add(even1, f32x4.add(f32x4.mul(a1, lowEven), f32x4.mul(d1, highEven)));
+      odd1 = f32x4.add(odd1, f32x4.add(f32x4.mul(a1, lowOdd), f32x4.mul(d1, highOdd)));
       at += 4;
     }
-    v128.store(out + (<usize>n << 3), f32x4.shuffle(even, odd, 0, 4, 1, 5));
-    v128.store(out + (<usize>n << 3), f32x4.shuffle(even, odd, 2, 6, 3, 7), 16);
+    const to = out + (<usize>n << 3);
+    v128.store(to, f32x4.shuffle(even0, odd0, 0, 4, 1, 5));
+    v128.store(to, f32x4.shuffle(even0, odd0, 2, 6, 3, 7), 16);
+    v128.store(to, f32x4.shuffle(even1, odd1, 0, 4, 1, 5), 32);
+    v128.store(to, f32x4.shuffle(even1, odd1, 2, 6, 3, 7), 48);
   }
 }
 
-/** Row 2n or 2n + 1 of the inverse from rows n, n + 1 ... of `low` and `high`; `first` is the tap of row n. */
+/** Rows 2n and 2n + 1 of the inverse from rows n, n + 1 ... of `low` and `high`. */
 function mergeRows(
-  low: usize, high: usize, stride: usize, filters: Filters, first: i32, out: usize, columns: i32,
+  low: usize, high: usize, stride: usize, filters: Filters, even: usize, odd: usize, columns: i32,
 ): void {
   const half = filters.length >> 1;
   const end = rowBytes(columns);
-  const lowTaps = filters.recLow + (<usize>first << 2);
-  const highTaps = filters.recHigh + (<usize>first << 2);
-  for (let x: usize = 0; x < end; x += 16) {
-    let sum = f32x4.splat(0);
+  const lowTaps = filters.recLow + (<usize>(filters.length - 2) << 2);
+  const highTaps = filters.recHigh + (<usize>(filters.length - 2) << 2);
+  // Two vectors at a time; the second may lie beyond the row, where there is room.
+  for (let x: usize = 0; x < end; x += 32) {
+    let even0 = f32x4.splat(0), even1 = even0, odd0 = even0, odd1 = even0;
     let at = x;
     for (let i = 0; i < half; i++) {
       const tap = <usize>i << 3;
-      sum = f32x4.add(sum, f32x4.mul(v128.load(low + at), v128.load32_splat(lowTaps - tap)));
-      sum = f32x4.add(sum, f32x4.mul(v128.load(high + at), v128.load32_splat(highTaps - tap)));
+      const lowEven = v128.load32_splat(lowTaps - tap);
+      const lowOdd = v128.load32_splat(lowTaps - tap, 4);
+      const highEven = v128.load32_splat(highTaps - tap);
+      const highOdd = v128.load32_splat(highTaps - tap, 4);
+      const a0 = v128.load(low + at);
+      const a1 = v128.load(low + at, 16);
+      const d0 = v128.load(high + at);
+      const d1 = v128.load(high + at, 16);
+      even0 = f32x4.add(even0, f32x4.add(f32x4.mul(a0, lowEven), f32x4.mul(d0, highEven)));
+      even1 = f32x4.add(even1, f32x4.add(f32x4.mul(a1, lowEven), f32x4.mul(d1, highEven)));
+      odd0 = f32x4.add(odd0, f32x4.add(f32x4.mul(a0, lowOdd), f32x4.mul(d0, highOdd)));
+      odd1 = f32x4.add(odd1, f32x4.add(f32x4.mul(a1, lowOdd), f32x4.mul(d1, highOdd)));
       at += stride;
     }
-    v128.store(out + x, sum);
+    v128.store(odd + x, odd0);
+    v128.store(even + x, even0);
+    if (x + 16 < end) {
+      v128.store(odd + x, odd1, 16);
+      v128.store(even + x, even1, 16);
+    }
   }
+}
+
+/** Bytes of a row of `low` and of `high` in `reconstruct`: eight pairs are written at a time. */
+@inline function mergedStride(columns: i32): usize {
+  return rowBytes(2 * columns + 16);
 }
 
 /** Bytes of `low` and of `high` in `reconstruct`, for a level of `columns` x `rows` sub-band coefficients. */
 @inline export function mergedBytes(columns: i32, rows: i32): usize {
-  return rowBytes(2 * columns + 8) * <usize>rows;
+  return mergedStride(columns) * <usize>rows;
 }
 
 /**
@@ -235,18 +277,20 @@ export function reconstruct(
   const length = filters.length;
   const stride = rowBytes(columns);
   const pairs = columns - (length >> 1) + 1;
-  const mergedStride = rowBytes(2 * columns + 8);
+  const mergedRow = mergedStride(columns);
   const low = work;
   const high = work + mergedBytes(columns, rows);
   for (let k = 0; k < rows; k++) {
     const at = <usize>k * stride;
-    mergeRow(approximation + at, vertical + at, filters, low + <usize>k * mergedStride, pairs);
-    mergeRow(horizontal + at, diagonal + at, filters, high + <usize>k * mergedStride, pairs);
+    mergeRow(approximation + at, vertical + at, filters, low + <usize>k * mergedRow, pairs);
+    mergeRow(horizontal + at, diagonal + at, filters, high + <usize>k * mergedRow, pairs);
   }
   const outStride = rowBytes(outColumns);
-  for (let m = 0; m < outRows; m++) {
-    const n = <usize>(m >> 1) * mergedStride;
-    const first = (m & 1) ? length - 1 : length - 2;
-    mergeRows(low + n, high + n, mergedStride, filters, first, out + <usize>m * outStride, outColumns);
+  for (let m = 0; m < outRows; m += 2) {
+    const n = <usize>(m >> 1) * mergedRow;
+    const even = out + <usize>m * outStride;
+    // The last row of an odd number has no partner: one is written and then written over.
+    const odd = m + 1 < outRows ? even + outStride : even;
+    mergeRows(low + n, high + n, mergedRow, filters, even, odd, outColumns);
   }
 }
