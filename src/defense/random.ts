@@ -60,25 +60,37 @@ export function philox4x32(counter: Uint32Array, key: Uint32Array, out: Uint32Ar
   out[3] = c3;
 }
 
+/** Makes some blocks of Philox4x32-10 at once, from this counter on, word 0 of it counting; a new array of their words. */
+export type BlockMaker = (counter: Uint32Array, key: Uint32Array) => Uint32Array;
+
 /** The stream of one (key, counter) pair; words 0 and 1 of the counter are its place in the stream and its run. */
-class PhiloxSource implements UniformSource {
+export class PhiloxSource implements UniformSource {
   readonly #key: Uint32Array;
   readonly #counter: Uint32Array;
-  readonly #block = new Uint32Array(4);
+  #words: Uint32Array = new Uint32Array(4);
   #used = 4;
+  #makeBlocks: BlockMaker | undefined;
 
   constructor(key: Uint32Array, counter: Uint32Array) {
     this.#key = key;
     this.#counter = counter;
   }
 
+  /** Leaves the making of further blocks to a faster maker; the numbers stay the same. */
+  makeBlocksBy(maker: BlockMaker): void {
+    this.#makeBlocks = maker;
+  }
+
   uniform(): number {
-    if (this.#used === 4) {
-      philox4x32(this.#counter, this.#key, this.#block);
-      this.#counter[0]!++;
-      this.#used = 0;
-    }
-    return this.#block[this.#used++]! / 4294967296;
+    if (this.#used === this.#words.length) this.#refill();
+    return this.#words[this.#used++]! / 4294967296;
+  }
+
+  #refill(): void {
+    if (this.#makeBlocks === undefined) philox4x32(this.#counter, this.#key, this.#words);
+    else this.#words = this.#makeBlocks(this.#counter, this.#key);
+    this.#counter[0]! += this.#words.length / 4;
+    this.#used = 0;
   }
 }
 

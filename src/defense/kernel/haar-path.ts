@@ -4,10 +4,9 @@
  */
 import type { ActivationMap, RgbImage } from '../../types.js';
 import type { PreparedImage, TensorFormat, UniformSource } from '../defender.js';
-import { drawDeflections } from '../deflection.js';
 import type { DefenceSettings } from '../settings.js';
 import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
-import type { Kernel } from './kernel.js';
+import { filtersBytes, type Kernel } from './kernel.js';
 import { configureSlot, estimatesSigma, REPLACE } from './slot-settings.js';
 
 /** Levels at which the kernel's integers cannot overflow: 255 * 4^11 < 2^31. */
@@ -35,8 +34,6 @@ class HaarImage implements PreparedImage {
   readonly #sparseLimit: number;
   readonly #deflects: boolean;
   readonly #slot: number;
-  /** What else was allocated for it. */
-  readonly #blocks: number[] = [];
   #isReleased = false;
 
   constructor(kernel: Kernel, image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings) {
@@ -50,18 +47,27 @@ class HaarImage implements PreparedImage {
     this.#deflects = settings.order.includes('deflect');
     const filters = waveletFilters(settings.wavelet);
     const levels = settings.levels ?? defaultLevels(width, height, filters.length);
-    this.#slot = memory.allocate(exports.slotBytes(width, height, levels));
-    const arrival = exports.prepareSlot(this.#slot, width, height, levels);
+    const selects = settings.shrink === 'sure' || estimatesSigma(settings);
+    const coefficients = selects ? Math.ceil(width / 2) * Math.ceil(height / 2) : 0;
+    const [slotBytes, filterBytes, magnitudeBytes] = [
+      exports.slotBytes(width, height, levels),
+      filtersBytes(filters),
+      // What vectors write beyond the last magnitude needs room too.
+      coefficients * 4 + 64,
+    ].map(bytes => Math.ceil(bytes / 64) * 64) as [number, number, number];
+    // One block: an image is allocated whole or not at all.
+    this.#slot = memory.allocate(
+      slotBytes + (selects ? filterBytes + magnitudeBytes + exports.selectBytes(coefficients) : 0),
+    );
+    // WebAssembly gives its 32-bit addresses with a sign.
+    const arrival = exports.prepareSlot(this.#slot, width, height, levels) >>> 0;
     new Uint8Array(memory.buffer, arrival, width * height * 3).set(image.data);
     configureSlot(exports, this.#slot, settings, width * height);
-    if (settings.shrink === 'sure' || estimatesSigma(settings)) {
-      const coefficients = Math.ceil(width / 2) * Math.ceil(height / 2);
-      const filtersAt = kernel.placeFilters(filters);
-      // What vectors write beyond the last magnitude needs room too.
-      const magnitudesAt = memory.allocate(coefficients * 4 + 64);
-      const selectAt = memory.allocate(exports.selectBytes(coefficients));
-      this.#blocks.push(filtersAt, magnitudesAt, selectAt);
-      exports.equipSlot(this.#slot, filtersAt, magnitudesAt, selectAt);
+    if (selects) {
+      const filtersAt = this.#slot + slotBytes;
+      const magnitudesAt = filtersAt + filterBytes;
+      kernel.placeFilters(filters, filtersAt);
+      exports.equipSlot(this.#slot, filtersAt, magnitudesAt, magnitudesAt + magnitudeBytes);
     }
     this.#sparseLimit = exports.sparseLimit(this.#slot);
   }
@@ -71,7 +77,7 @@ class HaarImage implements PreparedImage {
     const { exports, list, targetsAt, sourcesAt } = kernel;
     const slot = this.#slot;
     const { replace, window } = this.#settings;
-    if (this.#deflects) drawDeflections(this.#width, this.#height, this.#map, this.#settings, source, list);
+    if (this.#deflects) kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
     else list.reset(0, false);
     const sparse = list.count <= this.#sparseLimit ? 1 : 0;
     if (sparse) exports.beginSparse(slot);
@@ -89,7 +95,7 @@ class HaarImage implements PreparedImage {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    for (const block of [this.#slot, ...this.#blocks]) this.#kernel.memory.free(block);
+    this.#kernel.memory.free(this.#slot);
   }
 }
 

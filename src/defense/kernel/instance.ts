@@ -18,6 +18,7 @@ export interface KernelExports {
   readonly memory: LinearMemory;
   heapBase(): number;
   listLength(): number;
+  philox(to: number, blocks: number, c0: number, c1: number, c2: number, c3: number, k0: number, k1: number): void;
   slotBytes(width: number, height: number, levels: number): number;
   prepareSlot(at: number, width: number, height: number, levels: number): number;
   configureSlot(

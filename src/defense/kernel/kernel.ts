@@ -1,7 +1,10 @@
 /** One live kernel: its exports, its memory, and what its images share while one of them runs. */
+
+import type { ActivationMap } from '../../types.js';
 import { RGB_FROM_YCBCR } from '../colour.js';
-import type { TensorFormat } from '../defender.js';
-import { DeflectionList } from '../deflection.js';
+import type { TensorFormat, UniformSource } from '../defender.js';
+import { DeflectionList, type DeflectionSettings, drawDeflections } from '../deflection.js';
+import { type BlockMaker, PhiloxSource } from '../random.js';
 import type { WaveletFilters } from '../wavelet-filters.js';
 import { instantiateKernel, type KernelExports } from './instance.js';
 import { KernelMemory } from './memory.js';
@@ -12,6 +15,14 @@ const STAGING_BYTES = 2 ** 20;
 
 /** Bytes of `Filters`, to a multiple of a double. */
 const FILTERS_HEAD = 24;
+
+/** Bytes of a wavelet's filters: four in single precision and one in double. */
+export function filtersBytes({ length }: WaveletFilters): number {
+  return FILTERS_HEAD + length * (4 * 4 + 8);
+}
+
+/** Blocks of random words that are made at a time: enough for 100 deflections. */
+const RANDOM_BLOCKS = 128;
 
 /** Writes pairs of rows `first` to `end` at address `at`; `planeBytes` lie between two channels of a planar layout. */
 export type RowWriter = (first: number, end: number, at: number, planeBytes: number, layout: number) => void;
@@ -28,6 +39,7 @@ export class Kernel {
   readonly targetsAt: number;
   readonly sourcesAt: number;
   readonly #channelsAt: number;
+  readonly #randomAt: number;
   readonly #formatAt: number;
   #format: TensorFormat | undefined;
   #stagingAt: number;
@@ -40,6 +52,7 @@ export class Kernel {
     this.targetsAt = this.memory.allocate(this.#listLength * 4);
     this.sourcesAt = this.memory.allocate(this.#listLength * 4);
     this.#channelsAt = this.memory.allocate(this.#listLength);
+    this.#randomAt = this.memory.allocate(RANDOM_BLOCKS * 16);
     this.#formatAt = this.memory.allocate(FORMAT_LENGTH * 4);
     this.matrixAt = this.memory.allocate(9 * 4);
     this.#stagingAt = this.memory.allocate(STAGING_BYTES);
@@ -49,6 +62,23 @@ export class Kernel {
   static async create(): Promise<Kernel> {
     return new Kernel(await instantiateKernel());
   }
+
+  /** Draws the deflections of one run into `list`. */
+  draw(
+    width: number,
+    height: number,
+    map: ActivationMap | undefined,
+    settings: DeflectionSettings,
+    source: UniformSource,
+  ): void {
+    if (source instanceof PhiloxSource) source.makeBlocksBy(this.#makeBlocks);
+    drawDeflections(width, height, map, settings, source, this.list);
+  }
+
+  readonly #makeBlocks: BlockMaker = ([c0, c1, c2, c3], [k0, k1]) => {
+    this.exports.philox(this.#randomAt, RANDOM_BLOCKS, c0!, c1!, c2!, c3!, k0!, k1!);
+    return new Uint32Array(this.memory.buffer, this.#randomAt, RANDOM_BLOCKS * 4).slice();
+  };
 
   /**
    * Puts a list where the kernel reads it, in parts where it is too long for one.
@@ -68,18 +98,16 @@ export class Kernel {
     }
   }
 
-  /** @returns the address of a new block with a wavelet's filters: `Filters` in assembly/wavelet.ts; to be freed */
-  placeFilters(filters: WaveletFilters): number {
+  /** Writes a wavelet's filters at an address with room for `filtersBytes`: `Filters` in assembly/wavelet.ts. */
+  placeFilters(filters: WaveletFilters, at: number): void {
     const { length, decLow, decHigh, recLow, recHigh } = filters;
     const single = [decLow, decHigh, recLow, recHigh];
-    const at = this.memory.allocate(FILTERS_HEAD + length * (single.length * 4 + 8));
     const { buffer } = this.memory;
     const exactAt = at + FILTERS_HEAD;
     const singleAt = single.map((_, i) => exactAt + length * (8 + i * 4));
     new Uint32Array(buffer, at, 6).set([length, ...singleAt, exactAt]);
     new Float64Array(buffer, exactAt, length).set(decHigh);
     for (const [i, taps] of single.entries()) new Float32Array(buffer, singleAt[i]!, length).set(taps);
-    return at;
   }
 
   /** @returns the address of the format's numbers; they are written anew only when the format is another than before */
@@ -136,7 +164,9 @@ export class Kernel {
 
   #stage(bytes: number): void {
     if (bytes <= this.#stagingBytes) return;
-    this.memory.free(this.#stagingAt);
+    if (this.#stagingBytes > 0) this.memory.free(this.#stagingAt);
+    // Until there is another: the allocation may fail.
+    this.#stagingBytes = 0;
     this.#stagingAt = this.memory.allocate(bytes);
     this.#stagingBytes = bytes;
   }

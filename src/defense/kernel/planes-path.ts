@@ -4,10 +4,9 @@
  */
 import type { ActivationMap, RgbImage } from '../../types.js';
 import type { PreparedImage, TensorFormat, UniformSource } from '../defender.js';
-import { drawDeflections } from '../deflection.js';
 import type { DefenceSettings, DefenceStep } from '../settings.js';
 import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
-import type { Kernel } from './kernel.js';
+import { filtersBytes, type Kernel } from './kernel.js';
 import { configureSlot, REPLACE } from './slot-settings.js';
 
 class PlanesImage implements PreparedImage {
@@ -18,7 +17,6 @@ class PlanesImage implements PreparedImage {
   readonly #settings: DefenceSettings;
   readonly #planes: number;
   readonly #slot: number;
-  readonly #filters: number;
   readonly #sparseLimit: number;
   /** Steps that each run takes. */
   readonly #steps: readonly DefenceStep[];
@@ -40,9 +38,13 @@ class PlanesImage implements PreparedImage {
     this.#settings = settings;
     const filters = waveletFilters(settings.wavelet);
     const levels = settings.levels ?? defaultLevels(width, height, filters.length);
-    this.#planes = memory.allocate(exports.planesBytes(width, height, levels, filters.length));
-    this.#filters = kernel.placeFilters(filters);
-    const arrival = exports.preparePlanes(this.#planes, width, height, levels, this.#filters);
+    const planesBytes = Math.ceil(exports.planesBytes(width, height, levels, filters.length) / 64) * 64;
+    // One block: an image is allocated whole or not at all.
+    this.#planes = memory.allocate(planesBytes + filtersBytes(filters));
+    const filtersAt = this.#planes + planesBytes;
+    kernel.placeFilters(filters, filtersAt);
+    // WebAssembly gives its 32-bit addresses with a sign.
+    const arrival = exports.preparePlanes(this.#planes, width, height, levels, filtersAt) >>> 0;
     new Uint8Array(memory.buffer, arrival, width * height * 3).set(image.data);
     this.#slot = exports.planesSlot(this.#planes);
     // Planes are kept as what they exceed their least values by.
@@ -60,14 +62,14 @@ class PlanesImage implements PreparedImage {
 
   run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void {
     const kernel = this.#kernel;
-    const { exports, list } = kernel;
+    const { exports } = kernel;
     this.#isBytes = this.#startsWithBytes;
     if (!this.#isBytes) exports.takeStart(this.#planes);
     for (const [i, step] of this.#steps.entries()) {
       if (step === 'denoise') {
         this.#denoise();
       } else {
-        drawDeflections(this.#width, this.#height, this.#map, this.#settings, source, list);
+        kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
         // Later deflections read what earlier ones left, and a mean is no 8-bit value.
         if (i === 0 && this.#isBytes && this.#settings.replace !== 'mean') this.#deflectBytes();
         else this.#deflectPlanes();
@@ -132,7 +134,6 @@ class PlanesImage implements PreparedImage {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#kernel.memory.free(this.#planes);
-    this.#kernel.memory.free(this.#filters);
   }
 }
 

@@ -172,13 +172,18 @@ function forwardPixels(top: usize, bottom: usize, sums: usize, details: usize, f
   fold(moments + 2 * MOMENTS + 48, dBR);
 }
 
+/** G, B, R, -: what the products with R, G, B, - are taken from. */
+@inline function turned(detail: v128): v128 {
+  return i32x4.shuffle(detail, detail, 1, 2, 0, 3);
+}
+
 /** Adds the squares and products of one block's detail (R, G, B, - as integers) to the moments of its band. */
 @inline function addMoments(at: usize, detail: v128): void {
-  const turned = i32x4.shuffle(detail, detail, 1, 2, 0, 3);
+  const other = turned(detail);
   v128.store(at, i64x2.add(v128.load(at), i64x2.extmul_low_i32x4_s(detail, detail)));
   v128.store(at, i64x2.add(v128.load(at, 16), i64x2.extmul_high_i32x4_s(detail, detail)), 16);
-  v128.store(at, i64x2.add(v128.load(at, 32), i64x2.extmul_low_i32x4_s(detail, turned)), 32);
-  v128.store(at, i64x2.add(v128.load(at, 48), i64x2.extmul_high_i32x4_s(detail, turned)), 48);
+  v128.store(at, i64x2.add(v128.load(at, 32), i64x2.extmul_low_i32x4_s(detail, other)), 32);
+  v128.store(at, i64x2.add(v128.load(at, 48), i64x2.extmul_high_i32x4_s(detail, other)), 48);
 }
 
 /** Stores one band of four blocks, each given as R, G, B, -. */
@@ -196,9 +201,27 @@ function forwardPixels(top: usize, bottom: usize, sums: usize, details: usize, f
   );
 }
 
-/** A level above the first, for one row of blocks, from two rows of sums. */
-function forwardSums(top: usize, bottom: usize, sums: usize, details: usize, groups: i32, moments: usize, scale: f32): void {
-  for (let group = 0; group < groups; group++) {
+/** Adds 32-bit sums of squares (R, G, B, -) and of products (RG, GB, BR, -) to the moments of a band. */
+@inline function foldBand(at: usize, squares: v128, products: v128): void {
+  v128.store(at, i64x2.add(v128.load(at), i64x2.extend_low_i32x4_s(squares)));
+  v128.store(at, i64x2.add(v128.load(at, 16), i64x2.extend_high_i32x4_s(squares)), 16);
+  v128.store(at, i64x2.add(v128.load(at, 32), i64x2.extend_low_i32x4_s(products)), 32);
+  v128.store(at, i64x2.add(v128.load(at, 48), i64x2.extend_high_i32x4_s(products)), 48);
+}
+
+/**
+ * A level above the first, for groups `first` to `end` of one row of blocks, from two rows of sums.
+ *
+ * @param narrow whether the squares of these groups add up within 32 bits
+ */
+@inline function forwardSums(
+  top: usize, bottom: usize, sums: usize, details: usize, first: i32, end: i32, moments: usize, scale: f32, narrow: bool,
+): void {
+  const zero = i32x4.splat(0);
+  let hSquares = zero, hProducts = zero;
+  let vSquares = zero, vProducts = zero;
+  let dSquares = zero, dProducts = zero;
+  for (let group = first; group < end; group++) {
     const at = details + <usize>group * DETAILS;
     let offset = <usize>group * (8 * VECTOR);
     const sum = sums + <usize>group * (4 * VECTOR);
@@ -219,9 +242,18 @@ function forwardSums(top: usize, bottom: usize, sums: usize, details: usize, gro
       const h = i32x4.sub(upperSum, lowerSum);
       const v = i32x4.add(upperStep, lowerStep);
       const x = i32x4.sub(upperStep, lowerStep);
-      addMoments(moments, h);
-      addMoments(moments + MOMENTS, v);
-      addMoments(moments + 2 * MOMENTS, x);
+      if (narrow) {
+        hSquares = i32x4.add(hSquares, i32x4.mul(h, h));
+        hProducts = i32x4.add(hProducts, i32x4.mul(h, turned(h)));
+        vSquares = i32x4.add(vSquares, i32x4.mul(v, v));
+        vProducts = i32x4.add(vProducts, i32x4.mul(v, turned(v)));
+        dSquares = i32x4.add(dSquares, i32x4.mul(x, x));
+        dProducts = i32x4.add(dProducts, i32x4.mul(x, turned(x)));
+      } else {
+        addMoments(moments, h);
+        addMoments(moments + MOMENTS, v);
+        addMoments(moments + 2 * MOMENTS, x);
+      }
       if (k == 0) { h0 = h; v0 = v; d0 = x; }
       else if (k == 1) { h1 = h; v1 = v; d1 = x; }
       else if (k == 2) { h2 = h; v2 = v; d2 = x; }
@@ -231,6 +263,28 @@ function forwardSums(top: usize, bottom: usize, sums: usize, details: usize, gro
     storeFour(at + VECTOR, v0, v1, v2, v3, scale);
     storeFour(at + 2 * VECTOR, d0, d1, d2, d3, scale);
   }
+  if (narrow) {
+    foldBand(moments, hSquares, hProducts);
+    foldBand(moments + MOMENTS, vSquares, vProducts);
+    foldBand(moments + 2 * MOMENTS, dSquares, dProducts);
+  }
+}
+
+function forwardNarrow(
+  top: usize, bottom: usize, sums: usize, details: usize, first: i32, end: i32, moments: usize, scale: f32,
+): void {
+  forwardSums(top, bottom, sums, details, first, end, moments, scale, true);
+}
+
+function forwardWide(
+  top: usize, bottom: usize, sums: usize, details: usize, groups: i32, moments: usize, scale: f32,
+): void {
+  forwardSums(top, bottom, sums, details, 0, groups, moments, scale, false);
+}
+
+/** Groups of four blocks whose squares add up within 32 bits at levels 2 and 3: 2^31 / (255 * 4^level / 2)^2 / 4. */
+@inline function foldSums(level: i32): i32 {
+  return level == 2 ? 128 : level == 3 ? 8 : 0;
 }
 
 /** Repeats the last sum of a row of odd length and fills its rest with zeros, so that blocks beyond the image are zero. */
@@ -269,7 +323,13 @@ export function forward(slot: Slot, image: usize): void {
         const top = below.sums + <usize>(2 * y) * belowStride;
         const bottom = 2 * y + 1 < below.rows ? top + belowStride : top;
         const sums = level.sums + <usize>y * sumStride;
-        forwardSums(top, bottom, sums, level.details + <usize>y * level.detailStride, level.groups, moments, scale);
+        const details = level.details + <usize>y * level.detailStride;
+        const groups = level.groups;
+        const step = foldSums(l);
+        if (step == 0) forwardWide(top, bottom, sums, details, groups, moments, scale);
+        else for (let group = 0; group < groups; group += step) {
+          forwardNarrow(top, bottom, sums, details, group, min(group + step, groups), moments, scale);
+        }
         padSums(level, sums);
       }
     }

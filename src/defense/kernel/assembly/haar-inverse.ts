@@ -168,6 +168,11 @@ export class Format {
   return f32x4.pmax(low, f32x4.pmin(high, v));
 }
 
+/** A number of a format in all lanes. Loading it is cheaper than keeping more vectors than there are registers. */
+@inline function bound(format: Format, offset: usize): v128 {
+  return v128.load32_splat(changetype<usize>(format) + offset);
+}
+
 /** How the three channels of a row are laid out. */
 @inline const PLANAR: i32 = 0;
 @inline const RGB: i32 = 1;
@@ -196,17 +201,17 @@ export class Format {
     let cr = v128.load(planes, 32);
     planes += APPROXIMATION;
     if (clip) {
-      luma = clamp(luma, f32x4.splat(format.lowY), f32x4.splat(format.highY));
-      cb = clamp(cb, f32x4.splat(format.lowCb), f32x4.splat(format.highCb));
-      cr = clamp(cr, f32x4.splat(format.lowCr), f32x4.splat(format.highCr));
+      luma = clamp(luma, bound(format, offsetof<Format>('lowY')), bound(format, offsetof<Format>('highY')));
+      cb = clamp(cb, bound(format, offsetof<Format>('lowCb')), bound(format, offsetof<Format>('highCb')));
+      cr = clamp(cr, bound(format, offsetof<Format>('lowCr')), bound(format, offsetof<Format>('highCr')));
     }
     let r = f32x4.add(f32x4.mul(luma, redY), f32x4.mul(cr, redCr));
     let g = f32x4.add(f32x4.add(f32x4.mul(luma, greenY), f32x4.mul(cb, greenCb)), f32x4.mul(cr, greenCr));
     let b = f32x4.add(f32x4.mul(luma, blueY), f32x4.mul(cb, blueCb));
     if (clip) {
-      r = clamp(r, f32x4.splat(format.redLow), f32x4.splat(format.redHigh));
-      g = clamp(g, f32x4.splat(format.greenLow), f32x4.splat(format.greenHigh));
-      b = clamp(b, f32x4.splat(format.blueLow), f32x4.splat(format.blueHigh));
+      r = clamp(r, bound(format, offsetof<Format>('redLow')), bound(format, offsetof<Format>('redHigh')));
+      g = clamp(g, bound(format, offsetof<Format>('greenLow')), bound(format, offsetof<Format>('greenHigh')));
+      b = clamp(b, bound(format, offsetof<Format>('blueLow')), bound(format, offsetof<Format>('blueHigh')));
     }
     if (layout == PLANAR) {
       if (left >= 4) {

@@ -12,6 +12,7 @@ import { selectBytes } from './select';
 import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes, VECTOR } from './slot';
 import { setThresholds } from './thresholds';
 
+export { philox } from './philox';
 export { slotBytes, selectBytes };
 export {
   deflectPlanes, denoisePlanes, keepOriginal, keepStart, pixelsToPlanes, planesBytes, planesSlot, preparePlanes,
