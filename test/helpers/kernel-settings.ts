@@ -15,7 +15,7 @@ function* bytes(seed: number): Generator<number> {
 export type Texture = 'smooth' | 'noise' | 'flat' | 'saturated' | 'grey';
 
 /** An image of one of five kinds: what photographs have, and what breaks scales and ranges. */
-function texturedImage(width: number, height: number, texture: Texture, seed: number): RgbImage {
+export function texturedImage(width: number, height: number, texture: Texture, seed: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
   const next = bytes(seed);
   const random = () => next.next().value as number;
