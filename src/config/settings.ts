@@ -39,8 +39,6 @@ export interface SettingSources {
   readonly recipe?: string | undefined;
 }
 
-const DEFENCE_NAMES = SETTING_NAMES.filter(name => SETTINGS[name].group === 'defence');
-
 interface Given {
   readonly value: unknown;
   /** The flag, variable or key by which the value came. */
@@ -65,20 +63,19 @@ export function resolveSettings(sources: SettingSources): ResolvedOptions {
 }
 
 /**
- * Resolves the settings of a defence made by a program.
+ * Resolves the settings that a program gives, which may come from JavaScript: names are checked as well as values.
  *
+ * @param recipe the recipe that the model's folder recommends
  * @throws DeflectorError SETTINGS_INVALID for a value out of its range and for an unknown name
  */
-export function resolveDefence(
-  options: Partial<DefenceSettings> & { readonly recipe?: string | undefined } = {},
-): DefenceSettings {
+export function resolveOptions(options: UserOptions, recipe?: string): ResolvedOptions {
   for (const name of Object.keys(options)) {
-    if (!DEFENCE_NAMES.some(known => known === name)) throw unknownKey(name, 'the options', DEFENCE_NAMES);
+    if (!isSettingName(name)) throw unknownKey(name, 'the options', SETTING_NAMES);
   }
   return resolve(name => {
-    const value = (options as UserOptions)[name];
+    const value = options[name];
     return value === undefined ? undefined : { value, by: name };
-  }, undefined).defence;
+  }, recipe);
 }
 
 /** Settings as JSON: the keys and values that deflector.yaml takes, in the order of the table. */

@@ -7,7 +7,7 @@ import {
   printFlags,
   printSettings,
   type ResolvedOptions,
-  resolveDefence,
+  resolveOptions,
   resolveSettings,
   type SettingSources,
 } from '../../src/config/settings.js';
@@ -137,7 +137,7 @@ describe('settings', () => {
         );
         assert.deepEqual(resolveSettings({ env }), first);
         assert.deepEqual(JSON.parse(JSON.stringify(printed)), printed);
-        assert.deepEqual(resolveDefence(printDefence(first.defence) as never), first.defence);
+        assert.deepEqual(resolveOptions(printDefence(first.defence)).defence, first.defence);
       }),
     );
   });
@@ -213,12 +213,12 @@ describe('a setting out of its range', () => {
   }
 
   it('is refused in a program too, under the name that the program used', () => {
-    assert.throws(() => resolveDefence({ window: 0 }), {
+    assert.throws(() => resolveOptions({ window: 0 }), {
       message: 'Expected an integer from 1 to 1024 for window but received 0',
     });
-    assert.throws(() => resolveDefence({ earlyStop: { kind: 'risk', probability: 1 } }), { code: 'SETTINGS_INVALID' });
-    assert.throws(() => resolveDefence({ threads: 2 } as never), {
-      message: 'Expected names of settings only for the options but received "threads"',
+    assert.throws(() => resolveOptions({ earlyStop: { kind: 'risk', probability: 1 } }), { code: 'SETTINGS_INVALID' });
+    assert.throws(() => resolveOptions({ treads: 2 } as never), {
+      message: 'Expected names of settings only (did you mean threads?) for the options but received "treads"',
     });
   });
 });

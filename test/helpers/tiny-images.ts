@@ -17,7 +17,7 @@ export async function writeTinyImages(folder: string, count: number): Promise<st
 }
 
 /** Noise around a colour; both follow from the number. */
-export async function tinyImage(n: number): Promise<Buffer> {
+async function tinyImage(n: number): Promise<Buffer> {
   const digest = createHash('sha512').update(String(n)).digest();
   const data = Uint8Array.from(
     { length: 3 * 8 * 8 },
