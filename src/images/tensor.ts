@@ -18,15 +18,37 @@ export function tensorFormat(p: Preprocessing): TensorFormat {
  * @param out float32; 3 * width * height elements are written from `offset`
  */
 export function writeTensor(image: RgbImage, format: TensorFormat, out: Float32Array, offset: number): void {
-  const pixels = image.width * image.height;
-  const step = format.layout === 'nhwc' ? 3 : 1;
-  for (let channel = 0; channel < 3; channel++) {
-    const values = new Float32Array(256);
-    for (let v = 0; v < 256; v++) values[v] = (v / 255) * format.scale[channel]! + format.bias[channel]!;
-    const place = format.channels === 'rgb' ? channel : 2 - channel;
-    let to = offset + (format.layout === 'nhwc' ? place : place * pixels);
-    for (let from = channel; from < pixels * 3; from += 3, to += step) out[to] = values[image.data[from]!]!;
+  const { data } = image;
+  const [red, green, blue] = valuesOf(format);
+  const planar = format.layout === 'nchw';
+  const step = planar ? 1 : 3;
+  const apart = planar ? image.width * image.height : 1;
+  const end = 3 * image.width * image.height;
+  let r = offset + (format.channels === 'rgb' ? 0 : 2 * apart);
+  let g = offset + apart;
+  let b = offset + (format.channels === 'rgb' ? 2 * apart : 0);
+  for (let from = 0; from < end; from += 3, r += step, g += step, b += step) {
+    out[r] = red[data[from]!]!;
+    out[g] = green[data[from + 1]!]!;
+    out[b] = blue[data[from + 2]!]!;
   }
+}
+
+/** What the 256 values of a byte become, for each of R, G, B. */
+type Values = readonly [Float32Array, Float32Array, Float32Array];
+
+/** A format serves many images. */
+const known = new WeakMap<TensorFormat, Values>();
+
+function valuesOf(format: TensorFormat): Values {
+  let values = known.get(format);
+  if (values === undefined) {
+    const channel = (c: 0 | 1 | 2) =>
+      Float32Array.from({ length: 256 }, (_, v) => (v / 255) * format.scale[c] + format.bias[c]);
+    values = [channel(0), channel(1), channel(2)];
+    known.set(format, values);
+  }
+  return values;
 }
 
 /**
