@@ -120,7 +120,7 @@ export const SETTINGS = {
     'worker threads; results do not depend on it',
     'the cores that the process may use',
   ),
-  batch: setting('model', integer(1, 256), 8, 'most runs that the model sees in one call'),
+  batch: setting('model', integer(1, 256), 2, 'most runs that the model sees in one call'),
   maxBytes: setting('limits', integer(1, LARGEST_IMAGE), 64 * 2 ** 20, 'largest image file, in bytes'),
   maxPixels: setting(
     'limits',

@@ -59,7 +59,7 @@ export async function openEngine(spec: EngineSpec): Promise<Engine> {
     }
     const engine = new DefendEngine(
       { classifier, defender: await createKernelDefender(), localizer, clock: systemClock },
-      // A call of the model takes its thread whole and costs the same per image at any batch: waiting gains nothing.
+      // A call of the model takes its thread whole and costs no less per image in larger batches: waiting gains nothing.
       { settings: spec.settings, record: spec.record, maximumBatch: spec.maximumBatch, maximumWait: 0 },
     );
     const info = {
