@@ -2,154 +2,214 @@
  * Least and greatest Y, Cb, Cr of an image, in exact integers. `legacy` scales each plane of each deflected image to
  * [0,1], so a run that overwrites an extreme pixel has another scale.
  *
- * They are kept for each pair of rows; a run finds anew only those whose extremes it overwrote.
+ * For each extreme of the image one pixel that has it is known, its witness. As long as a run leaves the witnesses alone
+ * its extremes are those of the image and of its new pixels. Whole images are surveyed in 16 bits first; pixels are looked
+ * at only where the survey cannot rule an extreme out.
  */
-import {
-  CB_B, CB_G, CB_R, CR_B, CR_G, CR_R, loadPixel, pixelColour, sixteenBlues, sixteenGreens, sixteenReds, Y_B, Y_G, Y_R,
-} from './colour';
-import { SIXTEEN_PIXELS, Slot, VECTOR } from './slot';
+import { loadPixel, pixelColour, sixteenBlues, sixteenGreens, sixteenReds } from './colour';
+import { Slot } from './slot';
 
-@inline function eightColours(r: v128, g: v128, b: v128, kr: i32, kg: i32, kb: i32): v128 {
-  return i32x4.add(i32x4.add(i32x4.mul(r, i32x4.splat(kr)), i32x4.mul(g, i32x4.splat(kg))), i32x4.mul(b, i32x4.splat(kb)));
+/** Rows that are looked at together. */
+const TILE_ROWS: i32 = 8;
+
+/** Bytes that a tile leaves behind: least and greatest values of Y, Cb, Cr in 16-bit approximation, column by column. */
+export const TILE: usize = 96;
+
+/** Greatest Y there is, of a white pixel; the least is 0. */
+const MOST_Y: i32 = 219000 * 255;
+
+/** Tiles of an image that is at least sixteen pixels wide. */
+@inline export function tileCount(width: u64, height: u64): u64 {
+  return ((width + 15) / 16) * ((height + <u64>TILE_ROWS - 1) / <u64>TILE_ROWS);
 }
 
-@inline function leastLane(v: v128): i32 {
-  const half = i32x4.min_s(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
-  return i32x4.extract_lane(i32x4.min_s(half, i32x4.shuffle(half, half, 1, 0, 3, 2)), 0);
-}
-
-@inline function greatestLane(v: v128): i32 {
-  const half = i32x4.max_s(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
-  return i32x4.extract_lane(i32x4.max_s(half, i32x4.shuffle(half, half, 1, 0, 3, 2)), 0);
-}
-
-/** Writes the extremes of the pair of rows that begins at row 2 * pair to `at`. */
-function findRow(slot: Slot, image: usize, pair: i32, at: usize): void {
-  const width = slot.width;
-  const rows = min(2, slot.height - 2 * pair);
-  const first = image + <usize>(2 * pair) * slot.imageStride;
-  if (width < 16) {
-    let lowest = i32x4.splat(i32.MAX_VALUE);
-    let greatest = i32x4.splat(i32.MIN_VALUE);
-    for (let y = 0; y < rows; y++) {
-      for (let x = 0; x < width; x++) {
-        const colour = pixelColour(loadPixel(first + <usize>y * slot.imageStride + <usize>x * 3));
-        lowest = i32x4.min_s(lowest, colour);
-        greatest = i32x4.max_s(greatest, colour);
-      }
-    }
-    v128.store(at, lowest);
-    v128.store(at, greatest, VECTOR);
-    return;
+/** Makes a pixel the witness of the extremes that its colour lies beyond. */
+function noteWitnesses(slot: Slot, pixel: u32, colour: v128, lowest: v128, greatest: v128): void {
+  const isLower = i32x4.bitmask(i32x4.lt_s(colour, lowest));
+  const isGreater = i32x4.bitmask(i32x4.gt_s(colour, greatest));
+  for (let lane = 0; lane < 3; lane++) {
+    if ((isLower >> lane) & 1) store<u32>(slot.witnesses + (<usize>lane << 2), pixel);
+    if ((isGreater >> lane) & 1) store<u32>(slot.witnesses + (<usize>lane << 2), pixel, 12);
   }
-  let leastY = i32x4.splat(i32.MAX_VALUE);
-  let leastCb = leastY;
-  let leastCr = leastY;
-  let mostY = i32x4.splat(i32.MIN_VALUE);
-  let mostCb = mostY;
-  let mostCr = mostY;
-  // The last sixteen pixels overlap those before where the width is no multiple of sixteen.
-  const last = <usize>(width - 16) * 3;
-  for (let y = 0; y < rows; y++) {
-    const row = first + <usize>y * slot.imageStride;
-    let offset: usize = 0;
-    while (true) {
-      const v0 = v128.load(row + offset);
-      const v1 = v128.load(row + offset, 16);
-      const v2 = v128.load(row + offset, 32);
-      const red = sixteenReds(v0, v1, v2);
-      const green = sixteenGreens(v0, v1, v2);
-      const blue = sixteenBlues(v0, v1, v2);
-      for (let half = 0; half < 2; half++) {
-        const r16 = half == 0 ? i16x8.extend_low_i8x16_u(red) : i16x8.extend_high_i8x16_u(red);
-        const g16 = half == 0 ? i16x8.extend_low_i8x16_u(green) : i16x8.extend_high_i8x16_u(green);
-        const b16 = half == 0 ? i16x8.extend_low_i8x16_u(blue) : i16x8.extend_high_i8x16_u(blue);
-        for (let quarter = 0; quarter < 2; quarter++) {
-          const r = quarter == 0 ? i32x4.extend_low_i16x8_u(r16) : i32x4.extend_high_i16x8_u(r16);
-          const g = quarter == 0 ? i32x4.extend_low_i16x8_u(g16) : i32x4.extend_high_i16x8_u(g16);
-          const b = quarter == 0 ? i32x4.extend_low_i16x8_u(b16) : i32x4.extend_high_i16x8_u(b16);
-          const luma = eightColours(r, g, b, Y_R, Y_G, Y_B);
-          const cb = eightColours(r, g, b, CB_R, CB_G, CB_B);
-          const cr = eightColours(r, g, b, CR_R, CR_G, CR_B);
-          leastY = i32x4.min_s(leastY, luma);
-          mostY = i32x4.max_s(mostY, luma);
-          leastCb = i32x4.min_s(leastCb, cb);
-          mostCb = i32x4.max_s(mostCb, cb);
-          leastCr = i32x4.min_s(leastCr, cr);
-          mostCr = i32x4.max_s(mostCr, cr);
-        }
-      }
-      if (offset == last) break;
-      offset = min(offset + SIXTEEN_PIXELS, last);
+}
+
+/** Looks at every pixel of a part of `image`: at (left, top), `columns` x `rows`. */
+function lookAtPixels(slot: Slot, image: usize, left: i32, top: i32, columns: i32, rows: i32): void {
+  let lowest = v128.load(slot.lowest);
+  let greatest = v128.load(slot.greatest);
+  for (let y = top; y < top + rows; y++) {
+    const row = image + <usize>y * slot.imageStride;
+    for (let x = left; x < left + columns; x++) {
+      const colour = pixelColour(loadPixel(row + <usize>x * 3));
+      const beyond = v128.or(i32x4.lt_s(colour, lowest), i32x4.gt_s(colour, greatest));
+      // The fourth lane has no meaning.
+      if ((i32x4.bitmask(beyond) & 7) == 0) continue;
+      noteWitnesses(slot, <u32>y * <u32>slot.width + <u32>x, colour, lowest, greatest);
+      lowest = i32x4.min_s(lowest, colour);
+      greatest = i32x4.max_s(greatest, colour);
     }
-  }
-  i32.store(at, leastLane(leastY));
-  i32.store(at, leastLane(leastCb), 4);
-  i32.store(at, leastLane(leastCr), 8);
-  i32.store(at, greatestLane(mostY), 16);
-  i32.store(at, greatestLane(mostCb), 20);
-  i32.store(at, greatestLane(mostCr), 24);
-}
-
-/** Finds the extremes of all pairs of rows of `image` and writes them to `table`. */
-export function findExtremes(slot: Slot, image: usize, table: usize): void {
-  const pairs = (slot.height + 1) >> 1;
-  for (let pair = 0; pair < pairs; pair++) findRow(slot, image, pair, table + <usize>pair * 2 * VECTOR);
-}
-
-/** Sets the run's extremes from `table`. */
-export function reduceExtremes(slot: Slot, table: usize): void {
-  const pairs = (slot.height + 1) >> 1;
-  let lowest = v128.load(table);
-  let greatest = v128.load(table, VECTOR);
-  for (let pair = 1; pair < pairs; pair++) {
-    const at = table + <usize>pair * 2 * VECTOR;
-    lowest = i32x4.min_s(lowest, v128.load(at));
-    greatest = i32x4.max_s(greatest, v128.load(at, VECTOR));
   }
   v128.store(slot.lowest, lowest);
   v128.store(slot.greatest, greatest);
 }
 
+/**
+ * Looks at sixteen columns of some rows in 16 bits: Y as 65 R + 129 G + 25 B, within 123 of 1,000; Cb and Cr, halved, as
+ * 56 (B - G) - 19 (R - G) and 56 (R - G) - 9 (B - G), within 28.
+ */
+@inline function surveyTile(slot: Slot, image: usize, left: i32, top: i32, rows: i32, to: usize): void {
+  let leastY = i16x8.splat(-1);
+  let mostY = i16x8.splat(0);
+  let leastCb = i16x8.splat(i16.MAX_VALUE);
+  let mostCb = i16x8.splat(i16.MIN_VALUE);
+  let leastCr = leastCb;
+  let mostCr = mostCb;
+  let at = image + <usize>top * slot.imageStride + <usize>left * 3;
+  for (let y = 0; y < rows; y++) {
+    const v0 = v128.load(at);
+    const v1 = v128.load(at, 16);
+    const v2 = v128.load(at, 32);
+    const reds = sixteenReds(v0, v1, v2);
+    const greens = sixteenGreens(v0, v1, v2);
+    const blues = sixteenBlues(v0, v1, v2);
+    for (let half = 0; half < 2; half++) {
+      const r = half == 0 ? i16x8.extend_low_i8x16_u(reds) : i16x8.extend_high_i8x16_u(reds);
+      const g = half == 0 ? i16x8.extend_low_i8x16_u(greens) : i16x8.extend_high_i8x16_u(greens);
+      const b = half == 0 ? i16x8.extend_low_i8x16_u(blues) : i16x8.extend_high_i8x16_u(blues);
+      const p = i16x8.sub(r, g);
+      const q = i16x8.sub(b, g);
+      const luma = i16x8.add(
+        i16x8.add(i16x8.mul(r, i16x8.splat(65)), i16x8.mul(g, i16x8.splat(129))), i16x8.mul(b, i16x8.splat(25)),
+      );
+      const cb = i16x8.sub(i16x8.mul(q, i16x8.splat(56)), i16x8.mul(p, i16x8.splat(19)));
+      const cr = i16x8.sub(i16x8.mul(p, i16x8.splat(56)), i16x8.mul(q, i16x8.splat(9)));
+      leastY = i16x8.min_u(leastY, luma);
+      mostY = i16x8.max_u(mostY, luma);
+      leastCb = i16x8.min_s(leastCb, cb);
+      mostCb = i16x8.max_s(mostCb, cb);
+      leastCr = i16x8.min_s(leastCr, cr);
+      mostCr = i16x8.max_s(mostCr, cr);
+    }
+    at += slot.imageStride;
+  }
+  v128.store(to, leastY);
+  v128.store(to, leastCb, 16);
+  v128.store(to, leastCr, 32);
+  v128.store(to, mostY, 48);
+  v128.store(to, mostCb, 64);
+  v128.store(to, mostCr, 80);
+}
+
+/** What a tile's approximation must reach for its pixels to be looked at: the best of all tiles, less twice the error. */
+@inline function reachLeast(best: v128, margin: i32, isSigned: bool): v128 {
+  let least = isSigned ? i32(i16.MAX_VALUE) : 0xffff;
+  v128.store(SCRATCH, best);
+  for (let i: usize = 0; i < 16; i += 2) least = min(least, isSigned ? <i32>load<i16>(SCRATCH + i) : <i32>load<u16>(SCRATCH + i));
+  return i16x8.splat(<i16>min(least + margin, isSigned ? i32(i16.MAX_VALUE) : 0xffff));
+}
+@inline function reachMost(best: v128, margin: i32, isSigned: bool): v128 {
+  let most = isSigned ? i32(i16.MIN_VALUE) : 0;
+  v128.store(SCRATCH, best);
+  for (let i: usize = 0; i < 16; i += 2) most = max(most, isSigned ? <i32>load<i16>(SCRATCH + i) : <i32>load<u16>(SCRATCH + i));
+  return i16x8.splat(<i16>max(most - margin, isSigned ? i32(i16.MIN_VALUE) : 0));
+}
+
+/** One vector of working memory. */
+const SCRATCH: usize = memory.data(16, 16);
+
+/** Twice the errors of the approximations. */
+const MARGIN_Y: i32 = 246;
+const MARGIN_C: i32 = 56;
+
+/** Finds the extremes of `image`, and a witness for each. */
+export function findExtremes(slot: Slot, image: usize): void {
+  const width = slot.width;
+  const height = slot.height;
+  v128.store(slot.lowest, i32x4.splat(i32.MAX_VALUE));
+  v128.store(slot.greatest, i32x4.splat(i32.MIN_VALUE));
+  if (width < 16) {
+    lookAtPixels(slot, image, 0, 0, width, height);
+    return;
+  }
+  let tile = slot.tiles;
+  let leastY = i16x8.splat(-1);
+  let mostY = i16x8.splat(0);
+  let leastCb = i16x8.splat(i16.MAX_VALUE);
+  let mostCb = i16x8.splat(i16.MIN_VALUE);
+  let leastCr = leastCb;
+  let mostCr = mostCb;
+  for (let top = 0; top < height; top += TILE_ROWS) {
+    const rows = min(TILE_ROWS, height - top);
+    // The last sixteen columns overlap those before where the width is no multiple of sixteen.
+    for (let left = 0; left < width; left += 16) {
+      surveyTile(slot, image, min(left, width - 16), top, rows, tile);
+      leastY = i16x8.min_u(leastY, v128.load(tile));
+      leastCb = i16x8.min_s(leastCb, v128.load(tile, 16));
+      leastCr = i16x8.min_s(leastCr, v128.load(tile, 32));
+      mostY = i16x8.max_u(mostY, v128.load(tile, 48));
+      mostCb = i16x8.max_s(mostCb, v128.load(tile, 64));
+      mostCr = i16x8.max_s(mostCr, v128.load(tile, 80));
+      tile += TILE;
+    }
+  }
+  const reachLeastY = reachLeast(leastY, MARGIN_Y, false);
+  const reachLeastCb = reachLeast(leastCb, MARGIN_C, true);
+  const reachLeastCr = reachLeast(leastCr, MARGIN_C, true);
+  const reachMostY = reachMost(mostY, MARGIN_Y, false);
+  const reachMostCb = reachMost(mostCb, MARGIN_C, true);
+  const reachMostCr = reachMost(mostCr, MARGIN_C, true);
+  tile = slot.tiles;
+  for (let top = 0; top < height; top += TILE_ROWS) {
+    const rows = min(TILE_ROWS, height - top);
+    for (let left = 0; left < width; left += 16) {
+      const chroma = v128.or(
+        v128.or(i16x8.le_s(v128.load(tile, 16), reachLeastCb), i16x8.le_s(v128.load(tile, 32), reachLeastCr)),
+        v128.or(i16x8.ge_s(v128.load(tile, 64), reachMostCb), i16x8.ge_s(v128.load(tile, 80), reachMostCr)),
+      );
+      const isDark = v128.any_true(i16x8.le_u(v128.load(tile), reachLeastY));
+      const isLight = v128.any_true(i16x8.ge_u(v128.load(tile, 48), reachMostY));
+      tile += TILE;
+      // Black and white, of which clipped photographs have plenty, cannot be exceeded.
+      const looks = v128.any_true(chroma)
+        || (isDark && load<i32>(slot.lowest) > 0)
+        || (isLight && load<i32>(slot.greatest) < MOST_Y);
+      if (looks) lookAtPixels(slot, image, min(left, width - 16), top, 16, rows);
+    }
+  }
+}
+
+/** Keeps the extremes that were found as those of the image. */
+export function keepExtremes(slot: Slot): void {
+  v128.store(slot.baseLowest, v128.load(slot.lowest));
+  v128.store(slot.baseGreatest, v128.load(slot.greatest));
+  memory.copy(slot.baseWitnesses, slot.witnesses, 24);
+}
+
 /** Sets the run's extremes after the deflections of pixels `targets[0..count)` (row * width + column). */
 export function updateExtremes(slot: Slot, targets: usize, count: i32): void {
   const width = <u32>slot.width;
-  let lowest = i32x4.splat(i32.MAX_VALUE);
-  let greatest = i32x4.splat(i32.MIN_VALUE);
-  let dirty = 0;
+  const leastWitnesses = v128.load(slot.baseWitnesses);
+  const otherWitnesses = v128.load(slot.baseWitnesses, 8);
+  let lowest = v128.load(slot.baseLowest);
+  let greatest = v128.load(slot.baseGreatest);
+  memory.copy(slot.witnesses, slot.baseWitnesses, 24);
   for (let i = 0; i < count; i++) {
     const target = load<u32>(targets + (<usize>i << 2));
-    const y = target / width;
-    const at = <usize>y * slot.imageStride + <usize>(target - y * width) * 3;
-    const before = pixelColour(loadPixel(slot.image + at));
-    const after = pixelColour(loadPixel(slot.deflected + at));
-    lowest = i32x4.min_s(lowest, after);
-    greatest = i32x4.max_s(greatest, after);
-    const pair = y >> 1;
-    const row = slot.extremes + <usize>pair * 2 * VECTOR;
-    const meets = v128.or(i32x4.eq(before, v128.load(row)), i32x4.eq(before, v128.load(row, VECTOR)));
-    // The fourth lane has no meaning.
-    if ((i32x4.bitmask(meets) & 7) != 0) {
-      store<u32>(slot.dirtyRows + (<usize>dirty << 2), pair);
-      dirty++;
+    const all = i32x4.splat(target);
+    if (v128.any_true(v128.or(i32x4.eq(all, leastWitnesses), i32x4.eq(all, otherWitnesses)))) {
+      findExtremes(slot, slot.deflected);
+      return;
     }
+    const y = target / width;
+    const colour = pixelColour(
+      loadPixel(slot.deflected + <usize>y * slot.imageStride + <usize>(target - y * width) * 3),
+    );
+    const beyond = v128.or(i32x4.lt_s(colour, lowest), i32x4.gt_s(colour, greatest));
+    if ((i32x4.bitmask(beyond) & 7) == 0) continue;
+    noteWitnesses(slot, target, colour, lowest, greatest);
+    lowest = i32x4.min_s(lowest, colour);
+    greatest = i32x4.max_s(greatest, colour);
   }
-  slot.dirtyRowCount = dirty;
-  for (let i = 0; i < dirty; i++) {
-    const pair = load<i32>(slot.dirtyRows + (<usize>i << 2));
-    findRow(slot, slot.deflected, pair, slot.runExtremes + <usize>pair * 2 * VECTOR);
-  }
-  reduceExtremes(slot, slot.runExtremes);
-  v128.store(slot.lowest, i32x4.min_s(lowest, v128.load(slot.lowest)));
-  v128.store(slot.greatest, i32x4.max_s(greatest, v128.load(slot.greatest)));
-}
-
-/** Takes the pairs of rows that `updateExtremes` found anew back to the image's. */
-export function restoreExtremes(slot: Slot): void {
-  for (let i = 0; i < slot.dirtyRowCount; i++) {
-    const at = <usize>load<u32>(slot.dirtyRows + (<usize>i << 2)) * 2 * VECTOR;
-    v128.store(slot.runExtremes + at, v128.load(slot.extremes + at));
-    v128.store(slot.runExtremes + at, v128.load(slot.extremes + at, VECTOR), VECTOR);
-  }
-  slot.dirtyRowCount = 0;
+  v128.store(slot.lowest, lowest);
+  v128.store(slot.greatest, greatest);
 }

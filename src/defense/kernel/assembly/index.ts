@@ -4,12 +4,12 @@
  */
 import { COLOUR_UNITS } from './colour';
 import { deflect, restorePixels, takePixels } from './deflect';
-import { findExtremes, reduceExtremes, restoreExtremes, updateExtremes } from './extremes';
+import { findExtremes, keepExtremes, updateExtremes } from './extremes';
 import { forward } from './haar-forward';
 import { Format, inverseToLevelOne, inverseToPixels } from './haar-inverse';
 import { applyTouched, restoreTouched } from './haar-sparse';
 import { selectBytes } from './select';
-import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes, VECTOR } from './slot';
+import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes } from './slot';
 import { setThresholds } from './thresholds';
 
 export { philox } from './philox';
@@ -78,8 +78,8 @@ export function beginSparse(slot: Slot): void {
     memory.copy(level.moments, level.runMoments, LEVEL_MOMENTS);
   }
   if (slot.needsExtremes) {
-    findExtremes(slot, slot.image, slot.extremes);
-    memory.copy(slot.runExtremes, slot.extremes, <usize>((slot.height + 1) >> 1) * 2 * VECTOR);
+    findExtremes(slot, slot.image);
+    keepExtremes(slot);
   }
   slot.isBase = 1;
 }
@@ -94,12 +94,8 @@ export function deflectPixels(
 /** Finds the extremes of the deflected pixels, if they are needed. */
 export function boundColours(slot: Slot, targets: usize, count: i32, sparse: i32): void {
   if (!slot.needsExtremes) return;
-  if (sparse) {
-    updateExtremes(slot, targets, count);
-  } else {
-    findExtremes(slot, slot.deflected, slot.runExtremes);
-    reduceExtremes(slot, slot.runExtremes);
-  }
+  if (sparse) updateExtremes(slot, targets, count);
+  else findExtremes(slot, slot.deflected);
 }
 
 /** From the deflected pixels to the thresholds and the approximation of level 1. */
@@ -134,7 +130,6 @@ export function writePixels(
 export function endRun(slot: Slot, targets: usize, count: i32, sparse: i32): void {
   if (sparse) {
     restoreTouched(slot);
-    restoreExtremes(slot);
     restorePixels(slot, targets, count);
   } else {
     memory.copy(slot.deflected, slot.image, slot.imageStride * <usize>slot.height);

@@ -5,9 +5,9 @@
  * a rounding error of double precision and counts. Single precision cannot tell; such coefficients are computed again
  * from the 8-bit pixels, operation by operation as the plain defender does.
  */
-import { COLOUR_UNITS, loadPixel, pixelColour } from './colour';
+import { COLOUR_UNITS } from './colour';
 import { medianOfNonZero } from './select';
-import { Slot, VECTOR } from './slot';
+import { Slot } from './slot';
 import { Filters, kept, mirror } from './wavelet';
 
 /** Upper quartile of the standard normal distribution. */
@@ -52,41 +52,22 @@ export class ExactPlane {
   plane: i32;
   isKnown: i32;
   least: f64;
-  most: f64;
   range: f64;
 }
 
-/** Looks at one row for pixels that have the run's extreme values. */
-function lookAtRow(slot: Slot, exact: ExactPlane, y: i32, lowest: i32, greatest: i32): void {
-  let at = slot.deflected + <usize>y * slot.imageStride;
-  for (let x = 0; x < slot.width; x++) {
-    const colours = pixelColour(loadPixel(at));
-    const colour = exact.plane == 0
-      ? i32x4.extract_lane(colours, 0)
-      : exact.plane == 1 ? i32x4.extract_lane(colours, 1) : i32x4.extract_lane(colours, 2);
-    if (colour == lowest) exact.least = min(exact.least, exactColour(at, exact.plane));
-    if (colour == greatest) exact.most = max(exact.most, exactColour(at, exact.plane));
-    at += 3;
-  }
+/** The plane's value at a pixel of the run's image. */
+function exactColourOf(slot: Slot, pixel: u32, plane: i32): f64 {
+  const y = pixel / <u32>slot.width;
+  const x = pixel - y * <u32>slot.width;
+  return exactColour(slot.deflected + <usize>y * slot.imageStride + <usize>x * 3, plane);
 }
 
-/** Finds least and greatest value in double precision where the integers have their extremes. */
+/** Finds least value and range of a plane, from the witnesses of its extremes. */
 function know(slot: Slot, exact: ExactPlane): void {
   if (exact.isKnown) return;
-  const lane = <usize>exact.plane << 2;
-  const lowest = load<i32>(slot.lowest + lane);
-  const greatest = load<i32>(slot.greatest + lane);
-  exact.least = f64.MAX_VALUE;
-  exact.most = -f64.MAX_VALUE;
-  for (let y = 0; y < slot.height; y++) {
-    const row = slot.runExtremes + <usize>(y >> 1) * 2 * VECTOR + lane;
-    if (load<i32>(row) == lowest || load<i32>(row, VECTOR) == greatest) lookAtRow(slot, exact, y, lowest, greatest);
-  }
-  // The extremes of a pair of rows know nothing of a deflected pixel that is more extreme.
-  if (exact.least == f64.MAX_VALUE || exact.most == -f64.MAX_VALUE) {
-    for (let y = 0; y < slot.height; y++) lookAtRow(slot, exact, y, lowest, greatest);
-  }
-  exact.range = exact.most - exact.least;
+  const witness = slot.witnesses + (<usize>exact.plane << 2);
+  exact.least = exactColourOf(slot, load<u32>(witness), exact.plane);
+  exact.range = exactColourOf(slot, load<u32>(witness, 12), exact.plane) - exact.least;
   exact.isKnown = 1;
 }
 

@@ -6,6 +6,8 @@
  * nine vectors (Y, Cb, Cr; in each H, V, D), an approximation three (Y, Cb, Cr).
  */
 
+import { TILE, tileCount } from './extremes';
+
 /** Bytes of one vector. */
 @inline export const VECTOR: usize = 16;
 /** Bytes of the details of four blocks: three planes of three bands. */
@@ -83,19 +85,20 @@ export class Slot {
   deflected: usize;
   /** Where the host puts the pixels, row by row without gaps. */
   arrival: usize;
-  /** Least and greatest Y, Cb, Cr (times 255,000, without offset) of each pair of rows: of the image, and of the run. */
-  extremes: usize;
-  runExtremes: usize;
-  /** Numbers of the pairs of rows whose extremes a run must find anew. */
-  dirtyRows: usize;
-  dirtyRowCount: i32;
   /** Whether sums, details, moments and extremes are those of `image`. */
   isBase: i32;
   /** Two rows of pixels on their way from the last inverse step to the output. */
   pixelRows: usize;
-  /** Least and greatest Y, Cb, Cr of the current run. */
+  /** Least and greatest Y, Cb, Cr (times 255,000, without offset) of the current run, and of the image. */
   lowest: usize;
   greatest: usize;
+  baseLowest: usize;
+  baseGreatest: usize;
+  /** A pixel, row * width + column, for each: three of the least values, three of the greatest. */
+  witnesses: usize;
+  baseWitnesses: usize;
+  /** What the survey of an image leaves behind, see extremes.ts. */
+  tiles: usize;
   /** See thresholds.ts. */
   rule: i32;
   /** Whether the scale of the noise follows the range of the planes (`legacy`), and planes and pixels are clipped. */
@@ -132,7 +135,6 @@ function place(at: usize, width: i32, height: i32, levels: i32, write: bool): u6
   let cursor: u64 = aligned(SLOT_HEAD + <u64>levels * LEVEL_HEAD);
   const chunks: u64 = (<u64>width + 15) / 16;
   const imageStride: u64 = chunks * SIXTEEN_PIXELS;
-  const rows1: u64 = (<u64>height + 1) / 2;
   // One vector more: pixels are read four bytes at a time.
   const imageBytes = aligned(imageStride * <u64>height + 16);
   const pixels: u64 = <u64>width * <u64>height;
@@ -144,20 +146,21 @@ function place(at: usize, width: i32, height: i32, levels: i32, write: bool): u6
     slot.sparseLimit = <i32>sparseLimit;
     slot.imageStride = <usize>imageStride;
     slot.isBase = 0;
-    slot.dirtyRowCount = 0;
     slot.image = at + <usize>cursor;
     slot.deflected = at + <usize>(cursor + imageBytes);
   }
   cursor += 2 * imageBytes;
-  const extremesBytes = aligned(rows1 * 2 * VECTOR);
   if (write) {
-    slot.extremes = at + <usize>cursor;
-    slot.runExtremes = at + <usize>(cursor + extremesBytes);
-    slot.dirtyRows = at + <usize>(cursor + 2 * extremesBytes);
-    slot.lowest = at + <usize>(cursor + 2 * extremesBytes + aligned(sparseLimit * 4 + 4));
+    slot.lowest = at + <usize>cursor;
     slot.greatest = slot.lowest + VECTOR;
+    slot.baseLowest = slot.lowest + 2 * VECTOR;
+    slot.baseGreatest = slot.lowest + 3 * VECTOR;
+    slot.witnesses = slot.lowest + 4 * VECTOR;
+    slot.baseWitnesses = slot.lowest + 6 * VECTOR;
   }
-  cursor += 2 * extremesBytes + aligned(sparseLimit * 4 + 4) + 64;
+  cursor += 128;
+  if (write) slot.tiles = at + <usize>cursor;
+  cursor += aligned(tileCount(width, height) * TILE);
 
   let columns: u64 = width;
   let rows: u64 = height;
