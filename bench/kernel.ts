@@ -235,11 +235,12 @@ try {
     const ten = times.median(`kernel ${name} ${TEN}`)!;
     return { name, one, ten, timesFastOne: one / fast.one, timesFastTen: ten / fast.ten };
   });
+  // scikit-image 0.26 no longer clips the planes, so that only `modern` can be compared with it.
   const differences = Object.fromEntries(
     reference === undefined
       ? []
       : await Promise.all(
-          Object.entries(variants).map(async ([variant, chosen]) => [
+          Object.entries({ modern }).map(async ([variant, chosen]) => [
             variant,
             await reference.difference(kernel, chosen, scratch),
           ]),

@@ -195,7 +195,41 @@ export class Format {
   const greenCr = f32x4.splat(format.greenCr);
   const blueY = f32x4.splat(format.blueY);
   const blueCb = f32x4.splat(format.blueCb);
-  for (let left = width; left > 0; left -= 4) {
+  let left = width;
+  // Eight pixels at a time share the loads of the bounds.
+  if (clip && layout == PLANAR) for (; left >= 8; left -= 8) {
+    const lowY = bound(format, offsetof<Format>('lowY'));
+    const highY = bound(format, offsetof<Format>('highY'));
+    const y0 = clamp(v128.load(planes), lowY, highY);
+    const y1 = clamp(v128.load(planes, APPROXIMATION), lowY, highY);
+    const lowCr = bound(format, offsetof<Format>('lowCr'));
+    const highCr = bound(format, offsetof<Format>('highCr'));
+    const cr0 = clamp(v128.load(planes, 32), lowCr, highCr);
+    const cr1 = clamp(v128.load(planes, APPROXIMATION + 32), lowCr, highCr);
+    const redLow = bound(format, offsetof<Format>('redLow'));
+    const redHigh = bound(format, offsetof<Format>('redHigh'));
+    v128.store(red, clamp(f32x4.add(f32x4.mul(y0, redY), f32x4.mul(cr0, redCr)), redLow, redHigh));
+    v128.store(red, clamp(f32x4.add(f32x4.mul(y1, redY), f32x4.mul(cr1, redCr)), redLow, redHigh), 16);
+    const lowCb = bound(format, offsetof<Format>('lowCb'));
+    const highCb = bound(format, offsetof<Format>('highCb'));
+    const cb0 = clamp(v128.load(planes, 16), lowCb, highCb);
+    const cb1 = clamp(v128.load(planes, APPROXIMATION + 16), lowCb, highCb);
+    const blueLow = bound(format, offsetof<Format>('blueLow'));
+    const blueHigh = bound(format, offsetof<Format>('blueHigh'));
+    v128.store(blue, clamp(f32x4.add(f32x4.mul(y0, blueY), f32x4.mul(cb0, blueCb)), blueLow, blueHigh));
+    v128.store(blue, clamp(f32x4.add(f32x4.mul(y1, blueY), f32x4.mul(cb1, blueCb)), blueLow, blueHigh), 16);
+    const greenLow = bound(format, offsetof<Format>('greenLow'));
+    const greenHigh = bound(format, offsetof<Format>('greenHigh'));
+    const g0 = f32x4.add(f32x4.add(f32x4.mul(y0, greenY), f32x4.mul(cb0, greenCb)), f32x4.mul(cr0, greenCr));
+    const g1 = f32x4.add(f32x4.add(f32x4.mul(y1, greenY), f32x4.mul(cb1, greenCb)), f32x4.mul(cr1, greenCr));
+    v128.store(green, clamp(g0, greenLow, greenHigh));
+    v128.store(green, clamp(g1, greenLow, greenHigh), 16);
+    planes += 2 * APPROXIMATION;
+    red += 2 * VECTOR;
+    green += 2 * VECTOR;
+    blue += 2 * VECTOR;
+  }
+  for (; left > 0; left -= 4) {
     let luma = v128.load(planes);
     let cb = v128.load(planes, 16);
     let cr = v128.load(planes, 32);

@@ -79,18 +79,34 @@ import {
   v128.store32_lane(at, planes, 2, 2 * PLANE_DETAILS);
 }
 
+/** Levels at which the square of a detail fits 32 bits: (255 * 4^4 / 2)^2 < 2^31. */
+const NARROW_LEVELS: i32 = 4;
+
+@inline function turned(detail: v128): v128 {
+  return i32x4.shuffle(detail, detail, 1, 2, 0, 3);
+}
+
+@inline function add64(at: usize, change: v128): void {
+  v128.store(at, i64x2.add(v128.load(at), change));
+}
+
 /** Replaces a detail's share of its band's moments. */
-@inline function changeMoments(at: usize, before: v128, after: v128): void {
-  const beforeTurned = i32x4.shuffle(before, before, 1, 2, 0, 3);
-  const afterTurned = i32x4.shuffle(after, after, 1, 2, 0, 3);
-  v128.store(at, i64x2.add(v128.load(at), i64x2.sub(
-    i64x2.extmul_low_i32x4_s(after, after), i64x2.extmul_low_i32x4_s(before, before))));
-  v128.store(at, i64x2.add(v128.load(at, 16), i64x2.sub(
-    i64x2.extmul_high_i32x4_s(after, after), i64x2.extmul_high_i32x4_s(before, before))), 16);
-  v128.store(at, i64x2.add(v128.load(at, 32), i64x2.sub(
-    i64x2.extmul_low_i32x4_s(after, afterTurned), i64x2.extmul_low_i32x4_s(before, beforeTurned))), 32);
-  v128.store(at, i64x2.add(v128.load(at, 48), i64x2.sub(
-    i64x2.extmul_high_i32x4_s(after, afterTurned), i64x2.extmul_high_i32x4_s(before, beforeTurned))), 48);
+@inline function changeMoments(at: usize, before: v128, after: v128, narrow: bool): void {
+  const b = turned(before);
+  const a = turned(after);
+  if (narrow) {
+    const squares = i32x4.sub(i32x4.mul(after, after), i32x4.mul(before, before));
+    const products = i32x4.sub(i32x4.mul(after, a), i32x4.mul(before, b));
+    add64(at, i64x2.extend_low_i32x4_s(squares));
+    add64(at + 16, i64x2.extend_high_i32x4_s(squares));
+    add64(at + 32, i64x2.extend_low_i32x4_s(products));
+    add64(at + 48, i64x2.extend_high_i32x4_s(products));
+  } else {
+    add64(at, i64x2.sub(i64x2.extmul_low_i32x4_s(after, after), i64x2.extmul_low_i32x4_s(before, before)));
+    add64(at + 16, i64x2.sub(i64x2.extmul_high_i32x4_s(after, after), i64x2.extmul_high_i32x4_s(before, before)));
+    add64(at + 32, i64x2.sub(i64x2.extmul_low_i32x4_s(after, a), i64x2.extmul_low_i32x4_s(before, b)));
+    add64(at + 48, i64x2.sub(i64x2.extmul_high_i32x4_s(after, a), i64x2.extmul_high_i32x4_s(before, b)));
+  }
 }
 
 /** Writes the details of all touched blocks: with `changed` those of the run, else those of the image. */
@@ -136,9 +152,15 @@ function writeTouched(slot: Slot, l: i32, changed: bool): void {
       const h1 = i32x4.add(h, v128.load(touch, TOUCH_H));
       const v1 = i32x4.add(v, v128.load(touch, TOUCH_V));
       const o1 = i32x4.add(o, v128.load(touch, TOUCH_D));
-      changeMoments(moments, h, h1);
-      changeMoments(moments + MOMENTS, v, v1);
-      changeMoments(moments + 2 * MOMENTS, o, o1);
+      if (l <= NARROW_LEVELS) {
+        changeMoments(moments, h, h1, true);
+        changeMoments(moments + MOMENTS, v, v1, true);
+        changeMoments(moments + 2 * MOMENTS, o, o1, true);
+      } else {
+        changeMoments(moments, h, h1, false);
+        changeMoments(moments + MOMENTS, v, v1, false);
+        changeMoments(moments + 2 * MOMENTS, o, o1, false);
+      }
       h = h1;
       v = v1;
       o = o1;
