@@ -168,28 +168,47 @@ export function takeStart(planes: Planes): void {
   memory.copy(planes.current, planes.start, 3 * planes.planeBytes);
 }
 
+/** Sum of `count` numbers, in double precision. */
+@inline function rowSum(at: usize, count: i32): f64 {
+  let low = f64x2.splat(0);
+  let high = low;
+  let x = 0;
+  for (; x + 4 <= count; x += 4) {
+    const v = v128.load(at + (<usize>x << 2));
+    low = f64x2.add(low, f64x2.promote_low_f32x4(v));
+    high = f64x2.add(high, f64x2.promote_low_f32x4(f32x4.shuffle(v, v, 2, 3, 0, 1)));
+  }
+  const both = f64x2.add(low, high);
+  let sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  for (; x < count; x++) sum += <f64>load<f32>(at + (<usize>x << 2));
+  return sum;
+}
+
 /** Least (1), greatest (2) or mean (3) value of a plane over the window around (x, y) that lies in the image from `lowest` on. */
 function windowValue(plane: usize, width: i32, height: i32, x: i32, y: i32, window: i32, lowest: i32, kind: i32): f32 {
   const stride = rowBytes(width);
   const firstRow = max(lowest, y - window);
   const lastRow = min(height - 1, y + window);
   const firstColumn = max(lowest, x - window);
-  const lastColumn = min(width - 1, x + window);
+  const columns = min(width - 1, x + window) - firstColumn + 1;
   let least: f32 = f32.MAX_VALUE;
   let most: f32 = -f32.MAX_VALUE;
   let sum = 0.0;
   for (let row = firstRow; row <= lastRow; row++) {
-    const at = plane + <usize>row * stride;
-    for (let column = firstColumn; column <= lastColumn; column++) {
-      const value = load<f32>(at + (<usize>column << 2));
-      least = min(least, value);
-      most = max(most, value);
-      sum += <f64>value;
+    const at = plane + <usize>row * stride + (<usize>firstColumn << 2);
+    if (kind == 3) {
+      sum += rowSum(at, columns);
+    } else {
+      for (let column = 0; column < columns; column++) {
+        const value = load<f32>(at + (<usize>column << 2));
+        least = min(least, value);
+        most = max(most, value);
+      }
     }
   }
   if (kind == 1) return least;
   if (kind == 2) return most;
-  return <f32>(sum / (<f64>(lastRow - firstRow + 1) * <f64>(lastColumn - firstColumn + 1)));
+  return <f32>(sum / (<f64>(lastRow - firstRow + 1) * <f64>columns));
 }
 
 /** The current planes become those that the next deflections read. */

@@ -103,21 +103,23 @@ const LIFT: f32 = 8388608;
 export function leastRisk(values: usize, count: i32, noise: f64, universal: f64, work: usize): f32 {
   const counts = work;
   const found = work + <usize>BINS * 4;
-  memory.fill(counts, 0, <usize>BINS * 4);
+  // Few magnitudes need few bins: going through them costs as much as going through the magnitudes.
+  const bins = min(BINS, 16 + count / 4);
+  memory.fill(counts, 0, <usize>bins * 4);
   for (let i = count; i & 3; i++) store<f32>(values + (<usize>i << 2), f32.MAX_VALUE);
   const bytes = (<usize>count * 4 + 15) & ~15;
   // The last bin takes what lies above `universal`.
-  const scale = <f32>(<f64>(BINS - 2) / universal);
+  const scale = <f32>(<f64>(bins - 2) / universal);
   const factor = f32x4.splat(scale);
   const lift = f32x4.splat(LIFT);
-  const top = f32x4.splat(<f32>(BINS - 1));
+  const top = f32x4.splat(<f32>(bins - 1));
   for (let at: usize = 0; at < bytes; at += 16) {
     const place = f32x4.pmin(top, f32x4.mul(v128.load(values + at), factor));
-    const bins = i32x4.shl(f32x4.add(place, lift), 2);
-    count1(counts, i32x4.extract_lane(bins, 0));
-    count1(counts, i32x4.extract_lane(bins, 1));
-    count1(counts, i32x4.extract_lane(bins, 2));
-    count1(counts, i32x4.extract_lane(bins, 3));
+    const offsets = i32x4.shl(f32x4.add(place, lift), 2);
+    count1(counts, i32x4.extract_lane(offsets, 0));
+    count1(counts, i32x4.extract_lane(offsets, 1));
+    count1(counts, i32x4.extract_lane(offsets, 2));
+    count1(counts, i32x4.extract_lane(offsets, 3));
   }
 
   // Bin b holds what rounds to it; a little more on both sides covers the rounding of the product.
@@ -127,7 +129,7 @@ export function leastRisk(values: usize, count: i32, noise: f64, universal: f64,
   let most = 0.0;
   let bound = d * noise;
   // Some of the last bin but one may lie above `universal`: then its last magnitude is no choice.
-  for (let bin = 0; bin < BINS - 2; bin++) {
+  for (let bin = 0; bin < bins - 2; bin++) {
     const inside = <f64>load<u32>(counts + (<usize>bin << 2));
     if (inside == 0) continue;
     const end = (<f64>bin + 0.501) * width;
@@ -135,12 +137,12 @@ export function leastRisk(values: usize, count: i32, noise: f64, universal: f64,
     most += inside * end * end;
     bound = min(bound, (d - 2 * before) * noise + most + (d - before) * end * end);
   }
-  let first = BINS;
+  let first = bins;
   let last = -1;
   let firstCount = 0.0;
   let least = 0.0;
   before = 0;
-  for (let bin = 0; bin < BINS - 1; bin++) {
+  for (let bin = 0; bin < bins - 1; bin++) {
     const inside = <f64>load<u32>(counts + (<usize>bin << 2));
     if (inside == 0) continue;
     const begin = max((<f64>bin - 0.501) * width, 0);
