@@ -2,18 +2,16 @@
  * The kernel against the plain defender and against scikit-image with NumPy: processor time of one run of an image, and of
  * ten that share work, at 224x224x3 on one thread.
  *
- *     node dist/bench/kernel.js [--json FILE] [--rounds N]
+ *     node dist/bench/kernel.js [--rounds N] [--json FILE]
  *
- * All contestants take turns in every round, so that a busy machine slows them alike; ratios are of medians over the rounds.
- * The reference needs Python 3 with venv and, once, the network: its virtual environment is .cache/peers-kernel.
+ * All take turns in every round, so that a busy machine slows them alike; ratios are medians over the rounds. Processor
+ * time is that of the whole process, its compiler and its garbage collector included.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
-import { parseArgs } from 'node:util';
+import { createInterface } from 'node:readline';
 import { type Defender, PLAIN_RGB } from '../src/defense/defender.js';
 import { createKernelDefender } from '../src/defense/kernel/kernel-defender.js';
 import { plainDefender } from '../src/defense/plain/plain.js';
@@ -21,7 +19,10 @@ import { runRandom } from '../src/defense/random.js';
 import { type DefenceSettings, PAPER_SETTINGS } from '../src/defense/settings.js';
 import type { RgbImage } from '../src/types.js';
 import { readNpy } from '../test/helpers/npy.js';
-import { fromRoot } from '../test/helpers/root.js';
+import { atLeast, benchCommand, runBenchCommand } from './lib/command.js';
+import { fromRoot, withScratch } from './lib/folders.js';
+import { pythonFor } from './lib/python.js';
+import { median, medianRatio, table } from './lib/statistics.js';
 
 const SIDE = 224;
 const TEN = 10;
@@ -69,48 +70,36 @@ function time(defender: Defender, chosen: DefenceSettings, runs: number, images:
   return (user + system) / images;
 }
 
-/** The reference: a Python process that answers one request at a time. */
+/** bench/peers/kernel.py: a Python process that answers one request at a time. */
 class Reference {
   readonly versions: Readonly<Record<string, string>>;
   readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
+  readonly #answers: AsyncIterator<string>;
 
-  private constructor(process: ChildProcess, lines: AsyncIterator<string>, versions: Record<string, string>) {
+  private constructor(process: ChildProcess, answers: AsyncIterator<string>, versions: Record<string, string>) {
     this.#process = process;
-    this.#lines = lines;
+    this.#answers = answers;
     this.versions = versions;
   }
 
   /** @returns why there is none, where there is none */
-  static async start(pixels: string): Promise<Reference | string> {
-    const folder = fromRoot('.cache/peers-kernel');
-    const python = join(folder, 'bin', 'python');
-    if (!existsSync(join(folder, 'ready'))) {
-      if (spawnSync('python3', ['--version']).status !== 0) return 'Python 3 is not installed: no reference.';
-      console.error('Making a virtual environment for the reference, once ...');
-      for (const [command, ...args] of [
-        ['python3', '-m', 'venv', folder],
-        [python, '-m', 'pip', 'install', '--quiet', '-r', fromRoot('bench/peers/kernel.txt')],
-      ] as const) {
-        const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-        if (status !== 0)
-          return `The reference could not be installed: none. ${stderr.trim().split('\n').at(-1) ?? ''}`;
-      }
-      writeFileSync(join(folder, 'ready'), '');
-    }
-    const child = spawn(python, [fromRoot('bench/peers/kernel.py'), pixels, String(SIDE), String(SIDE)], {
+  static async start(scratch: string): Promise<Reference | string> {
+    const python = pythonFor('kernel.txt');
+    if ('missing' in python) return python.missing;
+    const pixels = join(scratch, 'image.u8');
+    writeFileSync(pixels, image.data);
+    const child = spawn(python.path, [fromRoot('bench/peers/kernel.py'), pixels, String(SIDE), String(SIDE)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const reader: Interface = createInterface({ input: child.stdout! });
-    const lines = reader[Symbol.asyncIterator]();
-    const first = await lines.next();
-    if (first.done) return 'The reference did not start: none.';
-    return new Reference(child, lines, JSON.parse(first.value) as Record<string, string>);
+    const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    const first = await answers.next();
+    if (first.done) return 'The reference did not start.';
+    return new Reference(child, answers, JSON.parse(first.value) as Record<string, string>);
   }
 
   async #ask(task: object): Promise<number[]> {
     this.#process.stdin!.write(`${JSON.stringify(task)}\n`);
-    const answer = await this.#lines.next();
+    const answer = await this.#answers.next();
     if (answer.done) throw new Error('The reference ended.');
     return (JSON.parse(answer.value) as { ms: number[] }).ms;
   }
@@ -139,14 +128,7 @@ class Reference {
   }
 }
 
-interface Row {
-  readonly name: string;
-  /** Median processor microseconds: kernel, plain defender, reference. */
-  readonly kernel: number;
-  readonly plain?: number | undefined;
-  readonly reference?: number | undefined;
-}
-
+/** Processor microseconds of every round, by contestant. */
 class Times {
   readonly #times = new Map<string, number[]>();
 
@@ -156,118 +138,112 @@ class Times {
     else list.push(microseconds);
   }
 
-  median(name: string): number | undefined {
-    const list = this.#times.get(name)?.toSorted((a, b) => a - b);
-    return list?.[list.length >> 1];
+  of(name: string): readonly number[] {
+    return this.#times.get(name) ?? [];
   }
 }
 
-function line(
-  name: string,
-  kernel: string,
-  plain: string,
-  plainRatio: string,
-  reference: string,
-  ratio: string,
-): string {
-  return [name.padEnd(28), ...[kernel, plain, plainRatio, reference, ratio].map(text => text.padStart(12))].join('');
+interface Options {
+  readonly rounds: number;
 }
 
-function print(rows: readonly Row[]): void {
-  const ms = (value: number | undefined) => (value === undefined ? '-' : (value / 1000).toFixed(3));
-  const times = (value: number | undefined, kernel: number) =>
-    value === undefined ? '-' : `${(value / kernel).toFixed(1)} x`;
-  console.log(line('processor ms an image', 'kernel', 'plain', 'slower by', 'scikit-image', 'slower by'));
-  for (const { name, kernel, plain, reference } of rows) {
-    console.log(line(name, ms(kernel), ms(plain), times(plain, kernel), ms(reference), times(reference, kernel)));
-  }
-}
+const VARIANTS = { legacy: paper, modern };
 
-const { values } = parseArgs({ options: { json: { type: 'string' }, rounds: { type: 'string', default: '15' } } });
-const rounds = Number(values.rounds);
-const kernel = await createKernelDefender();
-const scratch = mkdtempSync(join(tmpdir(), 'deflector-bench-'));
-try {
-  const pixels = join(scratch, 'image.u8');
-  writeFileSync(pixels, image.data);
-  const started = await Reference.start(pixels);
-  const reference = typeof started === 'string' ? undefined : started;
-  if (typeof started === 'string') console.error(started);
-
+async function takeTurns(kernel: Defender, reference: Reference | undefined, rounds: number): Promise<Times> {
   const times = new Times();
-  const variants = { legacy: paper, modern };
   for (let round = -1; round < rounds; round++) {
-    for (const [variant, chosen] of Object.entries(variants)) {
+    // Round -1 warms up: the compilers of both languages, caches, the reference's imports.
+    const note = (name: string, microseconds: number) => {
+      if (round >= 0) times.add(name, microseconds);
+    };
+    for (const [variant, chosen] of Object.entries(VARIANTS)) {
       for (const runs of [1, TEN]) {
-        const name = `${variant} ${runs}`;
-        // Round -1 warms up: compilers of both languages, caches, the reference's imports.
-        const images = round < 0 ? 200 : 40 / runs;
-        const kernelTime = time(kernel, chosen, runs, images);
-        const plainTime = time(plainDefender, chosen, runs, 1);
-        const referenceTime = await reference?.time(variant, runs);
-        if (round < 0) continue;
-        times.add(`kernel ${name}`, kernelTime);
-        times.add(`plain ${name}`, plainTime);
-        if (referenceTime !== undefined) times.add(`reference ${name}`, referenceTime);
+        note(`kernel ${variant} ${runs}`, time(kernel, chosen, runs, round < 0 ? 200 : 40 / runs));
+        note(`plain ${variant} ${runs}`, time(plainDefender, chosen, runs, 1));
+        if (reference !== undefined) note(`reference ${variant} ${runs}`, await reference.time(variant, runs));
       }
     }
     for (const [name, chosen] of Object.entries(general)) {
-      for (const runs of [1, TEN]) {
-        const microseconds = time(kernel, chosen, runs, round < 0 ? 50 : 20 / runs);
-        if (round >= 0) times.add(`kernel ${name} ${runs}`, microseconds);
-      }
+      for (const runs of [1, TEN])
+        note(`kernel ${name} ${runs}`, time(kernel, chosen, runs, round < 0 ? 50 : 20 / runs));
     }
   }
-
-  const row = (name: string, key: string): Row => ({
-    name,
-    kernel: times.median(`kernel ${key}`)!,
-    plain: times.median(`plain ${key}`),
-    reference: times.median(`reference ${key}`),
-  });
-  const rows = Object.keys(variants).flatMap(variant => [
-    row(`${variant}, one run`, `${variant} 1`),
-    row(`${variant}, ten runs`, `${variant} ${TEN}`),
-  ]);
-  const fast = { one: times.median('kernel legacy 1')!, ten: times.median(`kernel legacy ${TEN}`)! };
-  const others = Object.keys(general).map(name => {
-    const one = times.median(`kernel ${name} 1`)!;
-    const ten = times.median(`kernel ${name} ${TEN}`)!;
-    return { name, one, ten, timesFastOne: one / fast.one, timesFastTen: ten / fast.ten };
-  });
-  // scikit-image 0.26 no longer clips the planes, so that only `modern` can be compared with it.
-  const differences = Object.fromEntries(
-    reference === undefined
-      ? []
-      : await Promise.all(
-          Object.entries({ modern }).map(async ([variant, chosen]) => [
-            variant,
-            await reference.difference(kernel, chosen, scratch),
-          ]),
-        ),
-  ) as Record<string, number>;
-  await reference?.stop();
-
-  print(rows);
-  console.log(
-    `\n${'other settings'.padEnd(28)}${['one run', 'of paper', 'ten runs', 'of paper'].map(t => t.padStart(12)).join('')}`,
-  );
-  for (const { name, one, ten, timesFastOne, timesFastTen } of others) {
-    const cells = [
-      (one / 1000).toFixed(3),
-      `${timesFastOne.toFixed(1)} x`,
-      (ten / 1000).toFixed(3),
-      `${timesFastTen.toFixed(1)} x`,
-    ];
-    console.log(name.padEnd(28) + cells.map(text => text.padStart(12)).join(''));
-  }
-  for (const [variant, difference] of Object.entries(differences)) {
-    console.log(`largest difference from scikit-image, ${variant}: ${difference.toExponential(1)}`);
-  }
-  if (values.json !== undefined) {
-    const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, ...reference?.versions };
-    writeFileSync(values.json, `${JSON.stringify({ machine, rounds, rows, others, differences }, undefined, 2)}\n`);
-  }
-} finally {
-  rmSync(scratch, { recursive: true, force: true });
+  return times;
 }
+
+/** One row: the kernel, and how many times slower another is. */
+function beside(times: Times, key: string, other: string) {
+  const [kernel, slower] = [times.of(`kernel ${key}`), times.of(`${other} ${key}`)];
+  return slower.length === 0 ? undefined : { ms: median(slower) / 1000, ratio: medianRatio(slower, kernel) };
+}
+
+async function measure({ rounds }: Options): Promise<unknown> {
+  return withScratch(async scratch => {
+    const kernel = await createKernelDefender();
+    const started = await Reference.start(scratch);
+    const reference = typeof started === 'string' ? undefined : started;
+    if (typeof started === 'string') console.log(`${started} Measuring without scikit-image.`);
+    const times = await takeTurns(kernel, reference, rounds);
+
+    const rows = Object.keys(VARIANTS).flatMap(variant =>
+      [1, TEN].map(runs => {
+        const key = `${variant} ${runs}`;
+        return {
+          name: `${variant}, ${runs === 1 ? 'one run' : 'ten runs'}`,
+          ms: median(times.of(`kernel ${key}`)) / 1000,
+          plain: beside(times, key, 'plain'),
+          scikitImage: beside(times, key, 'reference'),
+        };
+      }),
+    );
+    const others = Object.keys(general).map(name => {
+      const [one, ten] = [times.of(`kernel ${name} 1`), times.of(`kernel ${name} ${TEN}`)];
+      return {
+        name,
+        oneMs: median(one) / 1000,
+        oneOfPaper: medianRatio(one, times.of('kernel legacy 1')),
+        tenMs: median(ten) / 1000,
+        tenOfPaper: medianRatio(ten, times.of(`kernel legacy ${TEN}`)),
+      };
+    });
+    // Only `modern` is what scikit-image 0.26 computes: the releases that `legacy` follows clipped every plane.
+    const difference = await reference?.difference(kernel, modern, scratch);
+    await reference?.stop();
+
+    const ms = (value: number | undefined) => (value === undefined ? '-' : value.toFixed(3));
+    const ratio = (value: number | undefined) => (value === undefined ? '-' : `${value.toFixed(1)} x`);
+    console.log(
+      table([
+        ['processor ms an image', 'kernel', 'plain', 'slower by', 'scikit-image', 'slower by'],
+        ...rows.map(row => [
+          row.name,
+          ms(row.ms),
+          ms(row.plain?.ms),
+          ratio(row.plain?.ratio),
+          ms(row.scikitImage?.ms),
+          ratio(row.scikitImage?.ratio),
+        ]),
+      ]),
+    );
+    console.log(
+      `\n${table([
+        ['other settings', 'one run', 'of paper', 'ten runs', 'of paper'],
+        ...others.map(row => [row.name, ms(row.oneMs), ratio(row.oneOfPaper), ms(row.tenMs), ratio(row.tenOfPaper)]),
+      ])}`,
+    );
+    if (difference !== undefined) {
+      console.log(
+        `\nlargest difference from scikit-image, modern, without deflections: ${difference.toExponential(1)}`,
+      );
+    }
+    return { rows, others, difference, peers: reference?.versions };
+  });
+}
+
+await runBenchCommand(
+  benchCommand<Options>(
+    'kernel',
+    'The defence of one image on one thread: the kernel, the plain defender, scikit-image with NumPy.',
+    measure,
+  ).option('--rounds <n>', 'times that all take their turn', atLeast(1), 15),
+);
