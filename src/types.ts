@@ -119,6 +119,32 @@ export interface ClassifierOutput {
   readonly features: FeatureMaps | undefined;
 }
 
+/**
+ * A loss of one image, in the scores z before any softmax:
+ * `linear` sum_j seed_j z_j; `cross-entropy` log sum_j exp z_j - z_label; `margin` max over j other than label of z_j - z_label.
+ */
+export type LogitLoss =
+  | { readonly kind: 'linear'; readonly seed: Float32Array }
+  | { readonly kind: 'cross-entropy' | 'margin'; readonly label: number };
+
+export interface ScoredGradient {
+  /** float32 [count, classes], before any softmax. */
+  readonly scores: Float32Array;
+  /** Of each image's loss with respect to the image; float32, in the layout of the input. */
+  readonly gradient: Float32Array;
+}
+
+/** Port: a classifier whose gradients can be had. */
+export interface DifferentiableClassifier extends Classifier {
+  /**
+   * Scores and gradients of a batch in one pass.
+   *
+   * @param input float32, normalised, one image a loss, in the layout of `preprocessing.layout`
+   * @throws DeflectorError INFERENCE_FAILED
+   */
+  gradient(input: Float32Array, losses: readonly LogitLoss[]): Promise<ScoredGradient>;
+}
+
 /** Port: what activation maps are made from, where the classifier's own network does not give it. */
 export interface Localizer {
   readonly model: ModelIdentity;
