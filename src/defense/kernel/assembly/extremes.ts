@@ -100,18 +100,28 @@ function lookAtPixels(slot: Slot, image: usize, left: i32, top: i32, columns: i3
   v128.store(to, mostCr, 80);
 }
 
-/** What a tile's approximation must reach for its pixels to be looked at: the best of all tiles, less twice the error. */
-@inline function reachLeast(best: v128, margin: i32, isSigned: bool): v128 {
-  let least = isSigned ? i32(i16.MAX_VALUE) : 0xffff;
-  v128.store(SCRATCH, best);
-  for (let i: usize = 0; i < 16; i += 2) least = min(least, isSigned ? <i32>load<i16>(SCRATCH + i) : <i32>load<u16>(SCRATCH + i));
-  return i16x8.splat(<i16>min(least + margin, isSigned ? i32(i16.MAX_VALUE) : 0xffff));
+/** Lane `i` of eight 16-bit numbers that were stored. */
+@inline function stored(i: usize, isSigned: bool): i32 {
+  const at = SCRATCH + 2 * i;
+  return isSigned ? <i32>load<i16>(at) : <i32>load<u16>(at);
 }
-@inline function reachMost(best: v128, margin: i32, isSigned: bool): v128 {
-  let most = isSigned ? i32(i16.MIN_VALUE) : 0;
-  v128.store(SCRATCH, best);
-  for (let i: usize = 0; i < 16; i += 2) most = max(most, isSigned ? <i32>load<i16>(SCRATCH + i) : <i32>load<u16>(SCRATCH + i));
-  return i16x8.splat(<i16>max(most - margin, isSigned ? i32(i16.MIN_VALUE) : 0));
+
+/** What a tile's least values must not exceed for its pixels to be looked at: the least of all tiles and twice the error. */
+@inline function reachLeast(least: v128, margin: i32, isSigned: bool): v128 {
+  v128.store(SCRATCH, least);
+  const most = isSigned ? <i32>i16.MAX_VALUE : <i32>u16.MAX_VALUE;
+  let found = most;
+  for (let i: usize = 0; i < 8; i++) found = min(found, stored(i, isSigned));
+  return i16x8.splat(<i16>min(found + margin, most));
+}
+
+/** What a tile's greatest values must reach. */
+@inline function reachMost(greatest: v128, margin: i32, isSigned: bool): v128 {
+  v128.store(SCRATCH, greatest);
+  const least = isSigned ? <i32>i16.MIN_VALUE : 0;
+  let found = least;
+  for (let i: usize = 0; i < 8; i++) found = max(found, stored(i, isSigned));
+  return i16x8.splat(<i16>max(found - margin, least));
 }
 
 /** One vector of working memory. */

@@ -173,7 +173,7 @@ function forwardPixels(top: usize, bottom: usize, sums: usize, details: usize, f
 }
 
 /** G, B, R, -: what the products with R, G, B, - are taken from. */
-@inline function turned(detail: v128): v128 {
+@inline export function turned(detail: v128): v128 {
   return i32x4.shuffle(detail, detail, 1, 2, 0, 3);
 }
 

@@ -7,6 +7,7 @@
 import {
   CB_B, CB_G, CB_R, CR_B, CR_G, CR_R, levelScale, loadPixel, weight, Y_B, Y_G, Y_R,
 } from './colour';
+import { turned } from './haar-forward';
 import {
   DETAILS, Level, LEVEL_MOMENTS, levelOf, MOMENTS, PLANE_DETAILS, Slot, Touch, TOUCH, TOUCH_D, TOUCH_H, TOUCH_SUM,
   TOUCH_V, VECTOR,
@@ -81,10 +82,6 @@ import {
 
 /** Levels at which the square of a detail fits 32 bits: (255 * 4^4 / 2)^2 < 2^31. */
 const NARROW_LEVELS: i32 = 4;
-
-@inline function turned(detail: v128): v128 {
-  return i32x4.shuffle(detail, detail, 1, 2, 0, 3);
-}
 
 @inline function add64(at: usize, change: v128): void {
   v128.store(at, i64x2.add(v128.load(at), change));

@@ -1,6 +1,6 @@
 /**
- * What the host calls. A run is: fill the list, `beginRun`, `deflectPixels` once or in parts, `transform`, `writePixels`
- * once or in parts, `endRun`.
+ * What the host calls. On the fast path a run is: `beginSparse` where it is sparse; `deflectPixels`, in parts where the list
+ * is long; `transform`; `writePixels`, in parts where the image is large; `endRun`. The general path is in planes.ts.
  */
 import { COLOUR_UNITS } from './colour';
 import { deflect, restorePixels, takePixels } from './deflect';
@@ -41,7 +41,8 @@ export function prepareSlot(at: usize, width: i32, height: i32, levels: i32): us
  * @param rule see thresholds.ts
  */
 export function configureSlot(
-  slot: Slot, rule: i32, hard: i32, legacy: i32, needsExtremes: i32, sigmaY: f64, sigmaCb: f64, sigmaCr: f64, universal: f64,
+  slot: Slot, rule: i32, hard: i32, legacy: i32, needsExtremes: i32,
+  sigmaY: f64, sigmaCb: f64, sigmaCr: f64, universal: f64,
 ): void {
   slot.rule = rule;
   slot.hard = hard;

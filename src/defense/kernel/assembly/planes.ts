@@ -7,7 +7,7 @@ import {
 } from './colour';
 import { estimateSigma } from './noise';
 import { selectBytes } from './select';
-import { SIXTEEN_PIXELS, Slot, slotBytes, openSlot, VECTOR } from './slot';
+import { openSlot, Slot, slotBytes, VECTOR } from './slot';
 import { bayes, ESTIMATED, RULE_BAYES, RULE_SURE, sure } from './thresholds';
 import { decompose, Filters, kept, lineBytes, mergedBytes, reconstruct, rowBytes } from './wavelet';
 
@@ -184,7 +184,7 @@ export function takeStart(planes: Planes): void {
   return sum;
 }
 
-/** Least (1), greatest (2) or mean (3) value of a plane over the window around (x, y) that lies in the image from `lowest` on. */
+/** Least (1), greatest (2) or mean (3) value over the window around (x, y) that lies in the image from `lowest` on. */
 function windowValue(plane: usize, width: i32, height: i32, x: i32, y: i32, window: i32, lowest: i32, kind: i32): f32 {
   const stride = rowBytes(width);
   const firstRow = max(lowest, y - window);
@@ -395,7 +395,8 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
         threshold = bayes(energy(at, keptColumns, keptRows) / count, sigma, range);
       } else if (slot.rule == RULE_SURE) {
         if (sigma > 0) gather(at, keptColumns, keptRows, planes.magnitudes);
-        threshold = sure(energy(at, keptColumns, keptRows), sigma, planes.magnitudes, keptColumns * keptRows, planes.select);
+        const squares = energy(at, keptColumns, keptRows);
+        threshold = sure(squares, sigma, planes.magnitudes, keptColumns * keptRows, planes.select);
       } else {
         threshold = sigma * slot.universal;
       }

@@ -75,7 +75,8 @@ function sink(values: usize, from: i32, count: i32): void {
   while (true) {
     let child = 2 * hole + 1;
     if (child >= count) break;
-    if (child + 1 < count && load<f32>(values + (<usize>(child + 1) << 2)) > load<f32>(values + (<usize>child << 2))) child++;
+    const at = values + (<usize>child << 2);
+    if (child + 1 < count && load<f32>(at, 4) > load<f32>(at)) child++;
     const larger = load<f32>(values + (<usize>child << 2));
     if (larger <= value) break;
     store<f32>(values + (<usize>hole << 2), larger);

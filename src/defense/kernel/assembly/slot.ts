@@ -22,12 +22,10 @@ import { TILE, tileCount } from './extremes';
 @inline export const MOMENTS: usize = 64;
 /** Bytes of the second moments of a level: H, V, D. */
 @inline export const LEVEL_MOMENTS: usize = 192;
-/** Levels at which every sum still fits 32 bits: 255 * 4^11 < 2^31. */
-@inline export const MOST_LEVELS: i32 = 11;
 /** Deflections that the sparse path takes at most; also the length of the list that the host fills. */
 @inline export const LIST_LENGTH: i32 = 8192;
 
-/** One level of the decomposition. */
+/** One level of the decomposition; the host asks for eleven at most, at which every sum still fits 32 bits. */
 @unmanaged
 export class Level {
   /** Blocks a row and a column. */

@@ -12,7 +12,7 @@ import { Filters } from './wavelet';
 /** How a threshold follows from a sub-band and the noise. */
 @inline export const RULE_BAYES: i32 = 0;
 /** One multiple of sigma for all sub-bands: VisuShrink; 0 with no shrinkage. */
-@inline export const RULE_UNIVERSAL: i32 = 1;
+@inline const RULE_UNIVERSAL: i32 = 1;
 @inline export const RULE_SURE: i32 = 2;
 
 /** In place of a sigma: it is to be estimated. */

@@ -4,8 +4,6 @@
  *
  * Rows lie at multiples of a vector. What a row has beyond its columns is zero in sub-bands and means nothing elsewhere.
  */
-import { VECTOR } from './slot';
-
 /** Filters of a wavelet: single precision, each of `length` taps, and one in double precision. */
 @unmanaged
 export class Filters {
