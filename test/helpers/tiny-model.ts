@@ -1,7 +1,8 @@
 /** A model small enough that a test can run thousands of images: 8x8 pixels, one convolution, five classes. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { behindBody, CLASSES, floats, HEAD, SIDE, values } from '../models/onnx/builder.js';
+import type { Tensor } from '../../src/models/onnx/onnx_pb.js';
+import { behindBody, CHANNELS, CLASSES, floats, HEAD, node, SIDE, values } from '../models/onnx/builder.js';
 
 /**
  * Writes the folder of a model.
@@ -9,12 +10,27 @@ import { behindBody, CLASSES, floats, HEAD, SIDE, values } from '../models/onnx/
  * @param variant another number gives another network
  * @returns the folder
  */
-export async function writeTinyModel(folder: string, variant = 1): Promise<string> {
+export function writeTinyModel(folder: string, variant = 1): Promise<string> {
+  const [, bias] = HEAD.tensors as [Tensor, Tensor];
+  const weights = floats('w', [CLASSES, CHANNELS], steep(CLASSES * CHANNELS, variant));
+  return writeModel(folder, behindBody(HEAD.nodes, [weights, bias]));
+}
+
+/** Writes a model that classifies its feature maps without pooling them, so that it can make no activation map. */
+export function writeHeadlessModel(folder: string): Promise<string> {
+  const values = CHANNELS * (SIDE / 2) ** 2;
+  const nodes = [node('Flatten', ['maps'], 'flat'), node('Gemm', ['flat', 'w', 'b'], 'scores', { transB: 1 })];
+  const tensors = [floats('w', [CLASSES, values], steep(CLASSES * values, 1)), floats('b', [CLASSES])];
+  return writeModel(folder, behindBody(nodes, tensors));
+}
+
+/** Weights so large that labels differ from image to image. */
+function steep(count: number, variant: number): number[] {
+  return values(count, variant).map(value => 20 * value);
+}
+
+async function writeModel(folder: string, network: Uint8Array): Promise<string> {
   await mkdir(join(folder, 'onnx'), { recursive: true });
-  const [weights, bias] = HEAD.tensors as [ReturnType<typeof floats>, ReturnType<typeof floats>];
-  // Steep, so that labels differ from image to image.
-  const steep = values(CLASSES * 6, variant).map(value => 20 * value);
-  const network = behindBody(HEAD.nodes, [floats('w', weights.dims.map(Number), steep), bias]);
   await writeFile(join(folder, 'onnx/model.onnx'), network);
   const id2label = Object.fromEntries(Array.from({ length: CLASSES }, (_, i) => [i, `class ${i}`]));
   await writeFile(join(folder, 'config.json'), JSON.stringify({ id2label }));

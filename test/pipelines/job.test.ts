@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -10,7 +11,7 @@ import { checkLeaks } from '../helpers/leaks.js';
 import { timelessLines } from '../helpers/results.js';
 import { killThreads } from '../helpers/threads.js';
 import { tinyName, writeTinyImages } from '../helpers/tiny-images.js';
-import { writeTinyModel } from '../helpers/tiny-model.js';
+import { writeHeadlessModel, writeTinyModel } from '../helpers/tiny-model.js';
 
 checkLeaks();
 
@@ -195,6 +196,34 @@ describe('a job', () => {
       await assert.rejects(run('out', { existing }), { code: 'OUTPUT_LOCKED' });
     }
     await sink.close();
+  });
+
+  it('gives an image that goes away after it was listed a verdict that says so', async t => {
+    const { input, run, lines } = await scene(t, 200);
+    await run('calm');
+    // The names of a folder are read before its first image is; the last images are far behind the window.
+    const observer = { verdict: () => rmSync(join(input, tinyName(199)), { force: true }) };
+    const { run: summary } = await run('out', {}, observer);
+    assert.deepEqual(summary.counts.errors, { IMAGE_NOT_FOUND: 1 });
+    const [calm, after] = [await lines('calm'), await lines('out')];
+    assert.deepEqual(
+      [JSON.parse(after[199]!).key, JSON.parse(after[199]!).error.code],
+      [tinyName(199), 'IMAGE_NOT_FOUND'],
+    );
+    assert.deepEqual(after.slice(0, 199), calm.slice(0, 199));
+  });
+
+  it('takes its activation maps from a localiser, where its model can make none', async t => {
+    const { folder, model, run, lines, options } = await scene(t, 10);
+    const headless = { ...options, model: await writeHeadlessModel(join(folder, 'headless')) };
+    await assert.rejects(run('out', { options: headless }), {
+      code: 'MODEL_NO_LOCALIZATION',
+      message: /--localizer NAME.*--map uniform/,
+    });
+    const { run: summary } = await run('out', { options: { ...headless, localizer: model } });
+    assert.deepEqual([summary.counts.ok, summary.model.name, summary.localizer?.name], [10, 'headless', 'tiny']);
+    await run('uniform', { options: { ...headless, defence: { ...options.defence, map: 'uniform' } } });
+    assert.notDeepEqual(await lines('uniform'), await lines('out'));
   });
 
   it('begins nothing when it cannot: no model, no input, no folder', async t => {
