@@ -155,6 +155,6 @@ await runBenchCommand(
     .option('--early-stop <list>', 'settings to measure, with commas', 'off,exact,risk:0.001')
     .option('--model <name>', 'name or folder of the model', 'efficientnet-lite0')
     .option('--threads <n>', 'worker threads, and cores of the bound', atLeast(1), availableCores())
-    .option('--batches <list>', 'batch sizes of the bound, with commas', '1,4,8')
+    .option('--batches <list>', 'batch sizes of the bound, with commas', '1,2,4,8')
     .option('--no-python', 'leave the Python pipeline out'),
 );
