@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DeflectorError } from '../errors.js';
-import { systemCode, withDescriptor, writeFault } from '../storage/faults.js';
+import { withDescriptor, writeFault } from '../storage/faults.js';
 import { syncFolder } from '../storage/filesystem-store.js';
 import { type Line, readLines } from '../storage/lines.js';
 import { type Lock, lockFile } from './lock-file.js';
@@ -60,9 +60,12 @@ export class LineJournal {
     try {
       await mkdir(folder, { recursive: true });
       lock = await lockFile(`${path}.lock`);
-      const flags = constants.O_RDWR | constants.O_CREAT | (existing === 'refuse' ? constants.O_EXCL : 0);
-      file = await withDescriptor(() => open(path, flags, 0o666));
+      file = await withDescriptor(() => open(path, constants.O_RDWR | constants.O_CREAT, 0o666));
       const { size } = await file.stat();
+      // What is empty was left by a job that was killed before its first line: there is nothing to lose.
+      if (existing === 'refuse' && size > 0) {
+        throw new DeflectorError('OUTPUT_EXISTS', `The output is there already: ${path}`);
+      }
       const kept = existing === 'resume' ? await endOfLines(file, size) : 0;
       if (kept < size) await file.truncate(kept);
       await file.sync();
@@ -71,9 +74,6 @@ export class LineJournal {
     } catch (error) {
       await file?.close();
       await lock?.release();
-      if (systemCode(error) === 'EEXIST') {
-        throw new DeflectorError('OUTPUT_EXISTS', `The output is there already: ${path}`, { cause: error });
-      }
       throw writeFault(error, path);
     }
   }

@@ -30,6 +30,13 @@ async function keysOf(sink: JsonLinesSink): Promise<string[]> {
 }
 
 describe('JsonLinesSink', () => {
+  it('takes a file without a line for a new one: a job killed at its start leaves such', async t => {
+    const path = join(await temporaryFolder(t), 'results.jsonl');
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await (await openJsonLinesSink(path, { existing: 'refuse' })).close();
+    }
+  });
+
   it('is opened over an older file only when told what to do with it', async t => {
     const path = join(await temporaryFolder(t), 'out', 'results.jsonl');
     const first = await openJsonLinesSink(path, { existing: 'refuse' });
