@@ -6,10 +6,17 @@ import { type Defender, PLAIN_RGB } from '../../../src/defense/defender.js';
 import { createKernelDefender } from '../../../src/defense/kernel/kernel-defender.js';
 import { plainDefender } from '../../../src/defense/plain/plain.js';
 import { runRandom } from '../../../src/defense/random.js';
-import type { DefenceSettings } from '../../../src/defense/settings.js';
+import { type DefenceSettings, PAPER_SETTINGS } from '../../../src/defense/settings.js';
 import type { ActivationMap, RgbImage } from '../../../src/types.js';
 import { assertSameImage } from '../../helpers/compare.js';
-import { anyImage, estimatingSettings, haarSettings, otherSettings, randomMap } from '../../helpers/kernel-settings.js';
+import {
+  anyImage,
+  estimatingSettings,
+  haarSettings,
+  otherSettings,
+  randomMap,
+  texturedImage,
+} from '../../helpers/kernel-settings.js';
 
 const SHA256 = '5e'.repeat(32);
 const RUNS = 3;
@@ -59,3 +66,22 @@ test('every run of any image under any other setting is that of the plain defend
 
 test('every run of any image with estimated noise is that of the plain defender', () =>
   assertAgreement(estimatingSettings, 200));
+
+test('greys whose Cb and Cr differ in the last bit of a double give the estimate of the plain defender', async () => {
+  const kernel = await createKernelDefender();
+  for (let seed = 0; seed < 40; seed++) {
+    const image = texturedImage(29, 2 + (seed % 3), 'grey', seed);
+    // One channel of one pixel is all the colour that the image has.
+    const settings: DefenceSettings = {
+      ...PAPER_SETTINGS,
+      seed: 'test',
+      sigma: null,
+      wavelet: seed % 2 === 0 ? 'sym4' : 'db1',
+      deflection: 'official',
+      deflections: 1,
+    };
+    const expected = defendRuns(plainDefender, image, undefined, settings);
+    const actual = defendRuns(kernel, image, undefined, settings);
+    for (const [i, run] of expected.entries()) assertSameImage(actual[i]!, run, `image ${seed}, run ${i}`);
+  }
+});

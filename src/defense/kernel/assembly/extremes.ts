@@ -202,7 +202,6 @@ export function updateExtremes(slot: Slot, targets: usize, count: i32): void {
   const otherWitnesses = v128.load(slot.baseWitnesses, 8);
   let lowest = v128.load(slot.baseLowest);
   let greatest = v128.load(slot.baseGreatest);
-  memory.copy(slot.witnesses, slot.baseWitnesses, 24);
   for (let i = 0; i < count; i++) {
     const target = load<u32>(targets + (<usize>i << 2));
     const all = i32x4.splat(target);
@@ -214,9 +213,6 @@ export function updateExtremes(slot: Slot, targets: usize, count: i32): void {
     const colour = pixelColour(
       loadPixel(slot.deflected + <usize>y * slot.imageStride + <usize>(target - y * width) * 3),
     );
-    const beyond = v128.or(i32x4.lt_s(colour, lowest), i32x4.gt_s(colour, greatest));
-    if ((i32x4.bitmask(beyond) & 7) == 0) continue;
-    noteWitnesses(slot, target, colour, lowest, greatest);
     lowest = i32x4.min_s(lowest, colour);
     greatest = i32x4.max_s(greatest, colour);
   }

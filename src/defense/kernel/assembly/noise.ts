@@ -5,7 +5,9 @@
  * a rounding error of double precision and counts. Single precision cannot tell; such coefficients are computed again
  * from the 8-bit pixels, operation by operation as the plain defender does.
  */
-import { COLOUR_UNITS } from './colour';
+import {
+  CB_B, CB_G, CB_R, COLOUR_UNITS, CR_B, CR_G, CR_R, Y_B, Y_G, Y_R,
+} from './colour';
 import { medianOfNonZero } from './select';
 import { Slot } from './slot';
 import { Filters, kept, mirror } from './wavelet';
@@ -55,19 +57,40 @@ export class ExactPlane {
   range: f64;
 }
 
-/** The plane's value at a pixel of the run's image. */
-function exactColourOf(slot: Slot, pixel: u32, plane: i32): f64 {
-  const y = pixel / <u32>slot.width;
-  const x = pixel - y * <u32>slot.width;
-  return exactColour(slot.deflected + <usize>y * slot.imageStride + <usize>x * 3, plane);
-}
-
-/** Finds least value and range of a plane, from the witnesses of its extremes. */
+/**
+ * Finds least value and range of a plane. Colours that are equal as integers may differ in the last bit of a double (Cb and
+ * Cr of all greys do), so every pixel that has an extreme is looked at.
+ */
 function know(slot: Slot, exact: ExactPlane): void {
   if (exact.isKnown) return;
-  const witness = slot.witnesses + (<usize>exact.plane << 2);
-  exact.least = exactColourOf(slot, load<u32>(witness), exact.plane);
-  exact.range = exactColourOf(slot, load<u32>(witness, 12), exact.plane) - exact.least;
+  const plane = exact.plane;
+  const kr = plane == 0 ? Y_R : plane == 1 ? CB_R : CR_R;
+  const kg = plane == 0 ? Y_G : plane == 1 ? CB_G : CR_G;
+  const kb = plane == 0 ? Y_B : plane == 1 ? CB_B : CR_B;
+  const lowest = load<i32>(slot.lowest + (<usize>plane << 2));
+  const greatest = load<i32>(slot.greatest + (<usize>plane << 2));
+  let least = f64.MAX_VALUE;
+  let most = -f64.MAX_VALUE;
+  let lastPixel = -1;
+  for (let y = 0; y < slot.height; y++) {
+    const row = slot.deflected + <usize>y * slot.imageStride;
+    const end = row + <usize>slot.width * 3;
+    for (let at = row; at < end; at += 3) {
+      const r = <i32>load<u8>(at);
+      const g = <i32>load<u8>(at, 1);
+      const b = <i32>load<u8>(at, 2);
+      const colour = kr * r + kg * g + kb * b;
+      if (colour != lowest && colour != greatest) continue;
+      const pixel = r | (g << 8) | (b << 16);
+      if (pixel == lastPixel) continue;
+      lastPixel = pixel;
+      const value = exactColour(at, plane);
+      if (colour == lowest) least = min(least, value);
+      else most = max(most, value);
+    }
+  }
+  exact.least = least;
+  exact.range = most - least;
   exact.isKnown = 1;
 }
 
