@@ -1,6 +1,6 @@
 /** Options that commands share, made from the table of settings. */
 import { type Command, Option } from 'commander';
-import { type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
+import type { ResolvedOptions, UserOptions } from '../config/settings.js';
 import { readSettingsFile } from '../config/settings-file.js';
 import { defaultText, flagOf, SETTING_NAMES, SETTINGS, type SettingGroup } from '../config/table.js';
 
@@ -44,6 +44,7 @@ export async function settingsFromCommand(
   recommendedRecipe?: (model: string) => Promise<string | undefined>,
 ): Promise<ResolvedOptions> {
   const options: UserOptions & { config?: string } = command.optsWithGlobals();
+  const { resolveSettings } = await import('../config/settings.js');
   const sources = { flags: options, env: process.env, file: await readSettingsFile(options.config) };
   const settings = resolveSettings(sources);
   const recipe = await recommendedRecipe?.(settings.model);

@@ -79,9 +79,9 @@ async function runWatched(
 }
 
 function opening(model: string, runtime: string, options: ResolvedOptions): string {
-  const { runs, seed } = options.defence;
+  const { runs, seed, order } = options.defence;
   const threads = options.threads === 1 ? '1 thread' : `${options.threads} threads`;
-  return `Model ${model} on ${runtime}, ${threads}; recipe ${options.recipe}, ${runs} runs an image, seed ${seed}\n`;
+  return `Model ${model} on ${runtime}, ${threads}; recipe ${options.recipe}, order ${order.join()}, ${runs} runs an image, seed ${seed}\n`;
 }
 
 function report({ run, figures, passedOver }: JobResult, flags: RunFlags, options: ResolvedOptions): void {

@@ -355,6 +355,7 @@ function leastCut(length: number, breadth: number, error: (along: number, across
 export const quilting = defineStep({
   name: 'quilt',
   random: true,
+  needs: 'patches',
   parameters: { neighbours: integer(10, 1, 100) },
   apply(planes, width, height, { neighbours }, source, { patches }) {
     if (patches === undefined) {

@@ -32,6 +32,8 @@ export interface BoundStep {
   readonly text: string;
   /** Whether it draws: two runs differ only where some step of the order does. */
   readonly random: boolean;
+  /** What it needs beside the image, where it needs something. */
+  readonly needs: keyof StepResources | undefined;
   /**
    * Applies the step in place.
    *
@@ -52,6 +54,7 @@ export interface BoundStep {
 export interface ImageStep {
   readonly name: string;
   readonly random: boolean;
+  readonly needs: keyof StepResources | undefined;
   /** The parameters in the order of the text, for `--help` and the documents. */
   readonly parameters: readonly {
     readonly name: string;
@@ -60,9 +63,10 @@ export interface ImageStep {
   }[];
   /**
    * @param text what follows `name:`, or '' for all defaults
+   * @param by the flag, variable or key by which it came; default `--order`
    * @throws DeflectorError SETTINGS_INVALID `Expected X for --order jpeg quality but received Z`
    */
-  parse(text: string): BoundStep;
+  parse(text: string, by?: string): BoundStep;
 }
 
 type Values = Record<string, number | string>;
@@ -71,6 +75,7 @@ type Values = Record<string, number | string>;
 export function defineStep<P extends Values>(definition: {
   readonly name: string;
   readonly random?: boolean;
+  readonly needs?: keyof StepResources;
   /** How many parameters the canonical text always names. */
   readonly shown?: number;
   readonly parameters: { readonly [K in keyof P]: StepParameter<P[K]> };
@@ -83,29 +88,30 @@ export function defineStep<P extends Values>(definition: {
     resources: Readonly<StepResources>,
   ): void;
 }): ImageStep {
-  const { name, random = false, shown: least = 1 } = definition;
+  const { name, random = false, needs, shown: least = 1 } = definition;
   const entries = Object.entries(definition.parameters) as [string, StepParameter<number | string>][];
   return Object.freeze({
     name,
     random,
+    needs,
     parameters: entries.map(([key, parameter]) => ({
       name: key,
       default: parameter.default,
       expected: parameter.expected,
     })),
-    parse(text: string): BoundStep {
+    parse(text: string, by = '--order'): BoundStep {
       const words = text === '' ? [] : text.split('-');
       if (words.length > entries.length) {
         const most =
           ['no parameters', 'at most one parameter'][entries.length] ?? `at most ${entries.length} parameters`;
-        throw invalid('--order', `${most} after ${JSON.stringify(name)}`, `${name}:${text}`);
+        throw invalid(by, `${most} after ${JSON.stringify(name)}`, `${name}:${text}`);
       }
       const values: Values = {};
       let printed = Math.min(least, entries.length);
       for (const [index, [key, parameter]] of entries.entries()) {
         const word = words[index];
         const value = word === undefined ? parameter.default : parameter.parse(word);
-        if (value === undefined) throw invalid(`--order ${name} ${key}`, parameter.expected, word);
+        if (value === undefined) throw invalid(`${by} ${name} ${key}`, parameter.expected, word);
         values[key] = value;
         if (value !== parameter.default) printed = Math.max(printed, index + 1);
       }
@@ -114,6 +120,7 @@ export function defineStep<P extends Values>(definition: {
       return Object.freeze({
         name,
         random,
+        needs,
         text: [name, ...(shown.length > 0 ? [shown.join('-')] : [])].join(':'),
         apply: (planes, width, height, source, resources = {}) =>
           definition.apply(planes, width, height, parameters, source, resources),

@@ -2,10 +2,11 @@
  * User options become resolved options here, once, at the edge: a flag before an environment variable before
  * deflector.yaml before the recipe. The result is checked and frozen, and its printed form starts the same run again.
  */
-import type { DefenceSettings } from '../defense/settings.js';
+import { parseOrder } from '../comparators/order.js';
+import type { DefenceSettings, DefenceStep } from '../defense/settings.js';
 import { type DeflectorError, invalid } from '../errors.js';
+import { suggest } from '../suggest.js';
 import { DEFAULT_RECIPE, findRecipe, RECIPE_NAMES, type Recipe } from './recipes.js';
-import { suggest } from './suggest.js';
 import {
   flagOf,
   SETTING_NAMES,
@@ -119,6 +120,7 @@ function resolve(given: (name: SettingName) => Given | undefined, recommended: s
     const target = SETTINGS[name].group === 'defence' ? defence : rest;
     target[name] = value === undefined ? fallbackOf(name, base) : value;
   }
+  defence.order = canonicalOrder(defence.order as readonly string[], given('order')?.by ?? flagOf('order'));
   checkTogether(defence as unknown as DefenceSettings);
   // Each value was read by the type that the table gives for its name.
   return Object.freeze({ recipe, defence: Object.freeze(defence), ...rest }) as unknown as ResolvedOptions;
@@ -136,6 +138,23 @@ function read<K extends SettingName>(name: K, given: Given | undefined): Setting
 function fallbackOf(name: SettingName, recipe: Recipe): unknown {
   const { fallback } = SETTINGS[name];
   return fallback === undefined ? recipe[name as keyof Recipe] : fallback();
+}
+
+/**
+ * An order as records and reports show it.
+ *
+ * @throws DeflectorError SETTINGS_INVALID for a step that is unknown, badly put, or works on more than the image
+ */
+function canonicalOrder(texts: readonly string[], by: string): readonly DefenceStep[] {
+  return Object.freeze(
+    parseOrder(texts.join(','), by).map(step => {
+      if (step.kind === 'comparator' && step.step.needs !== undefined) {
+        const needs = `${step.name} needs ${step.step.needs} of clean images; see docs/comparators.md`;
+        throw invalid(by, `steps that work on the image alone (${needs})`, step.text);
+      }
+      return step.text;
+    }),
+  );
 }
 
 /** What no value of one setting can say alone. */

@@ -121,19 +121,18 @@ function risk(probability: number): EarlyStop | undefined {
   return probability > 0 && probability < 0.5 ? Object.freeze({ kind: 'risk', probability }) : undefined;
 }
 
-/** Some of the names, in an order of the user's, each at most once. */
-function sequence<const T extends string>(names: readonly T[]): ValueType<readonly T[]> {
-  return {
-    expected: `a list of ${names.join(', ')}, each at most once`,
-    placeholder: 'steps',
-    parse: value => {
-      const given = typeof value === 'string' ? value.split(',').map(name => name.trim()) : value;
-      if (!Array.isArray(given) || given.length === 0 || new Set(given).size < given.length) return undefined;
-      const known = given.map(name => names.find(candidate => candidate === name));
-      return known.every(name => name !== undefined) ? Object.freeze(known) : undefined;
-    },
-    print: value => value,
-  };
-}
-
-export const STEPS: ValueType<readonly DefenceStep[]> = sequence(['deflect', 'denoise']);
+/**
+ * Steps by their texts, in an order of the user's. What steps there are and what they take is checked where the settings
+ * are resolved: all rival defences would have to be loaded for it, and help waits for none of them.
+ */
+export const STEPS: ValueType<readonly DefenceStep[]> = {
+  expected: 'steps separated by commas: deflect, denoise, or a rival defence as jpeg:75; none for no defence',
+  placeholder: 'steps',
+  parse: value => {
+    if (Array.isArray(value) && value.length === 0) return Object.freeze(['none']);
+    const steps = typeof value === 'string' ? value.split(',') : value;
+    if (!Array.isArray(steps) || !steps.every(step => typeof step === 'string')) return undefined;
+    return Object.freeze([...steps]);
+  },
+  print: value => value,
+};

@@ -3,6 +3,7 @@
  * specification and the oracle of the tests, and the kernel, which is fast.
  */
 import type { ActivationMap, RgbImage } from '../types.js';
+import type { DeflectionList } from './deflection.js';
 import type { DefenceSettings } from './settings.js';
 
 /** A replayable stream of uniform numbers. */
@@ -28,15 +29,20 @@ export const PLAIN_RGB: TensorFormat = Object.freeze({
   bias: [0, 0, 0] as const,
 });
 
+/** Told of the deflections of a run, once for each step that deflects; the list is good for the time of the call. */
+export type WatchDeflections = (list: DeflectionList) => void;
+
 /** One image made ready for many runs: what all runs share was computed once. */
 export interface PreparedImage {
+  /** Whether runs differ; where they do not, one stands for all. */
+  readonly isRandom: boolean;
   /**
    * Writes one defended run.
    *
-   * @param source the run's own stream of draws (see random.ts); consumed
+   * @param source the run's own stream of draws (see random.ts); the steps that draw consume it in their order
    * @param out float32; 3 * width * height elements are written from `offset`
    */
-  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void;
+  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat, watch?: WatchDeflections): void;
   /** Gives the image's memory back; no call may follow. */
   release(): void;
 }

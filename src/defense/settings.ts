@@ -1,7 +1,10 @@
 /** The settings of the defence and their defaults (the paper's, sections 8 and 9.1). */
 
-/** Steps that `order` may name. `deflect` and `denoise` are the paper's; more can be registered beside them. */
-export type DefenceStep = 'deflect' | 'denoise';
+/**
+ * A step of `order`: `deflect` and `denoise` are the paper's, any other is a rival defence by its canonical text, as
+ * `jpeg:75` (docs/comparators.md).
+ */
+export type DefenceStep = 'deflect' | 'denoise' | (string & {});
 
 /** When the vote of an image may end before all of its runs were executed. */
 export type EarlyStop =
@@ -42,7 +45,7 @@ export interface DefenceSettings {
   readonly seed: string;
   /** Defend at the model's input size (the paper) or at the image's own, before the resize. */
   readonly at: 'model' | 'original';
-  /** Steps in the order they are applied. */
+  /** Steps in the order they are applied, each on the result of the one before; a step may come again. None: no defence. */
   readonly order: readonly DefenceStep[];
 }
 
@@ -67,3 +70,13 @@ export const PAPER_SETTINGS: Omit<DefenceSettings, 'seed'> = Object.freeze({
   at: 'model',
   order: Object.freeze(['deflect', 'denoise'] as const),
 });
+
+/** Whether any pixel may be deflected. */
+export function deflects({ order, deflection, deflections }: DefenceSettings): boolean {
+  return order.includes('deflect') && deflection !== 'none' && deflections > 0;
+}
+
+/** Whether an activation map can change a result. */
+export function usesMap(settings: DefenceSettings): boolean {
+  return settings.map !== 'uniform' && deflects(settings);
+}

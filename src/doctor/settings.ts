@@ -1,8 +1,8 @@
 /** The settings that commands find here: in the environment and in deflector.yaml. */
 import { printSettings, type ResolvedOptions, resolveSettings } from '../config/settings.js';
 import { readSettingsFile } from '../config/settings-file.js';
-import { suggest } from '../config/suggest.js';
 import { SETTING_NAMES, variableOf } from '../config/table.js';
+import { suggest } from '../suggest.js';
 import type { Examination } from './finding.js';
 
 /** Variables that are no settings. */

@@ -1,6 +1,7 @@
 /** Makes a defend engine live: model, runtime, localiser and kernel behind one call. */
+import { comparatorSteps } from '../comparators/order.js';
 import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
-import type { DefenceSettings } from '../defense/settings.js';
+import { type DefenceSettings, usesMap } from '../defense/settings.js';
 import { createLocalizer } from '../models/localizer.js';
 import { openModel } from '../models/registry.js';
 import { openClassifier } from '../models/runtimes.js';
@@ -51,14 +52,14 @@ export async function openEngine(spec: EngineSpec): Promise<Engine> {
     const classifier = await openClassifier(model, { runtime: spec.runtime, threads: spec.threads });
     opened.push(classifier);
     let localizer: Localizer | undefined;
-    if (spec.localizer !== null && spec.settings.map !== 'uniform') {
+    if (spec.localizer !== null && usesMap(spec.settings)) {
       const { runtime, threads } = spec;
       const locating = await openClassifier(await openModel(spec.localizer), { runtime, threads });
       opened.push(locating);
       localizer = createLocalizer(locating);
     }
     const engine = new DefendEngine(
-      { classifier, defender: await createKernelDefender(), localizer, clock: systemClock },
+      { classifier, defender: await createKernelDefender(comparatorSteps()), localizer, clock: systemClock },
       // A call of the model takes its thread whole and costs no less per image in larger batches: waiting gains nothing.
       { settings: spec.settings, record: spec.record, maximumBatch: spec.maximumBatch, maximumWait: 0 },
     );

@@ -1,12 +1,13 @@
 /** The library's one entry: a defence with its model, for programs. */
 import { createHash } from 'node:crypto';
+import { comparatorSteps } from '../comparators/order.js';
 import { defenceRecord, type ResolvedOptions, resolveOptions } from '../config/settings.js';
 import type { SettingValues } from '../config/table.js';
 import { activationMap } from '../defense/activation-map.js';
 import { type Defender, PLAIN_RGB } from '../defense/defender.js';
 import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
 import { runRandom } from '../defense/random.js';
-import type { DefenceSettings } from '../defense/settings.js';
+import { type DefenceSettings, usesMap } from '../defense/settings.js';
 import { DefendPool } from '../engine/defend-pool.js';
 import { invalid } from '../errors.js';
 import { decoderFor } from '../images/decoder.js';
@@ -236,7 +237,7 @@ class LiveDefense implements Defense {
 
   async #makeVoter(own: FunctionClassifier): Promise<Voter> {
     const classifier = toClassifier(own);
-    const localizer = this.settings.map === 'uniform' ? undefined : await this.#locator();
+    const localizer = usesMap(this.settings) ? await this.#locator() : undefined;
     const ports = { classifier, localizer, defender: await this.#kernel(), clock: systemClock };
     const { batch } = this.#options;
     const record = defenceRecord(this.#options);
@@ -245,7 +246,7 @@ class LiveDefense implements Defense {
   }
 
   #kernel(): Promise<Defender> {
-    this.#defender ??= createKernelDefender();
+    this.#defender ??= createKernelDefender(comparatorSteps());
     return this.#defender;
   }
 
@@ -269,7 +270,7 @@ class LiveDefense implements Defense {
   }
 
   async #map(image: RgbImage): Promise<ActivationMap | undefined> {
-    if (this.settings.map === 'uniform') return undefined;
+    if (!usesMap(this.settings)) return undefined;
     const localizer = await this.#locator();
     const { features, scores } = await localizer.locate([image]);
     return activationMap(this.settings, features, localizer.head, scores, image.width, image.height);

@@ -77,7 +77,7 @@ export async function drawPanel(explanation: Explanation, options: PanelOptions 
   const notes = [
     `${input.width} × ${input.height} pixels, as the defence saw it`,
     '',
-    count === 0 ? 'none in the first run' : `${count.toLocaleString('en')} in the first run`,
+    deflectedNote(verdict, count),
     'result of the first run',
     difference.gain === 0 ? 'none: not one pixel changed' : `defended − input, × ${difference.gain}; grey is no change`,
     '',
@@ -103,7 +103,7 @@ export async function drawPanel(explanation: Explanation, options: PanelOptions 
       `<image x="${x}" y="${y}" width="${width}" height="${drawn}" href="data:image/png;base64,${bytes.toString('base64')}"/>`,
     );
   }
-  parts.push(colourBar(places[1]!.x, places[1]!.y + CAPTION + tileHeight + 10));
+  if (isMapUsed(verdict)) parts.push(colourBar(places[1]!.x, places[1]!.y + CAPTION + tileHeight + 10));
   parts.push(votes(verdict, options.labels, places[5]!.x, places[5]!.y + CAPTION, tileHeight + NOTE));
 
   const svg =
@@ -122,7 +122,27 @@ function dotRadius(size: { width: number; height: number }, count: number, scale
   return Math.max(0.7, Math.min(2.6 * scale, 0.3 * room));
 }
 
+/** Steps by their texts. */
+function orderOf({ defence }: OkVerdict): readonly string[] {
+  return Array.isArray(defence.order) ? defence.order.map(String) : ['deflect', 'denoise'];
+}
+
+function isMapUsed(verdict: OkVerdict): boolean {
+  const { deflection, deflections } = verdict.defence;
+  return orderOf(verdict).includes('deflect') && deflection !== 'none' && deflections !== 0;
+}
+
+/** How many, and what came before: a step that moves the image moves it from under its places. */
+function deflectedNote(verdict: OkVerdict, count: number): string {
+  const order = orderOf(verdict);
+  const place = order.indexOf('deflect');
+  if (place < 0) return 'none: no step deflects';
+  const before = place === 0 ? '' : `, after ${shortText(order.slice(0, place).join(', '), 24)}`;
+  return `${count === 0 ? 'none' : count.toLocaleString('en')} in the first run${before}`;
+}
+
 function mapTitle(verdict: OkVerdict): string {
+  if (!isMapUsed(verdict)) return 'Activation map (not used)';
   const names: Readonly<Record<string, string>> = {
     rcam: 'Activation map (R-CAM)',
     cam: 'Activation map (CAM)',

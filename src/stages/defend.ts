@@ -13,9 +13,9 @@
  */
 import { activationMap } from '../defense/activation-map.js';
 import { type Defender, PLAIN_RGB, type PreparedImage, type TensorFormat } from '../defense/defender.js';
-import { drawDeflections } from '../defense/deflection.js';
 import { nextRuns } from '../defense/early-stop.js';
 import { runRandom } from '../defense/random.js';
+import { usesMap } from '../defense/settings.js';
 import { softmax } from '../defense/softmax.js';
 import { VoteTally } from '../defense/vote.js';
 import { VoteRisk } from '../defense/vote-risk.js';
@@ -139,7 +139,7 @@ export class DefendEngine {
   /** @throws DeflectorError MODEL_NO_LOCALIZATION when the settings ask for a map that no model here can make */
   constructor(ports: DefendPorts, options: DefendOptions) {
     const { classifier } = ports;
-    if (options.settings.map !== 'uniform' && ports.localizer === undefined) requireHead(classifier);
+    if (usesMap(options.settings) && ports.localizer === undefined) requireHead(classifier);
     this.#ports = ports;
     this.#options = options;
     const { preprocessing } = classifier;
@@ -254,7 +254,7 @@ export class DefendEngine {
   async #execute(places: readonly Place[]): Promise<void> {
     if (places.length === 0) return;
     const needsFeatures =
-      this.#options.settings.map !== 'uniform' &&
+      usesMap(this.#options.settings) &&
       this.#ports.localizer === undefined &&
       places.some(place => place.run === undefined);
     let output: ClassifierOutput;
@@ -306,8 +306,9 @@ export class DefendEngine {
     }
   }
 
-  #next({ tally, risk, undefendedLogits }: Running): number {
+  #next({ tally, risk, undefendedLogits, prepared }: Running): number {
     const { runs, earlyStop } = this.#options.settings;
+    if (!prepared.isRandom && earlyStop.kind !== 'off') return tally.runs === 0 ? 1 : 0;
     // The evidence begins with run 0: before it, one run is what a vote on risk asks for.
     if (tally.runs === 0 && undefendedLogits !== undefined) return 1;
     return nextRuns(tally, runs, earlyStop, risk);
@@ -316,13 +317,14 @@ export class DefendEngine {
   async #begin(task: Task, undefended: Float64Array, output: ClassifierOutput, index: number): Promise<Running> {
     const { settings } = this.#options;
     const { pixels } = task.image;
-    const map = settings.map === 'uniform' ? undefined : await this.#map(pixels, output, index);
+    const map = usesMap(settings) ? await this.#map(pixels, output, index) : undefined;
+    const prepared = this.#ports.defender.prepare(pixels, map, settings);
     return {
       undefended,
       map,
-      prepared: this.#ports.defender.prepare(pixels, map, settings),
+      prepared,
       tally: new VoteTally(settings.vote, this.#classes),
-      undefendedLogits: onRisk(settings) ? this.#logits(output.scores, index) : undefined,
+      undefendedLogits: prepared.isRandom && onRisk(settings) ? this.#logits(output.scores, index) : undefined,
       risk: undefined,
     };
   }
@@ -368,13 +370,14 @@ export class DefendEngine {
       return;
     }
     const { width, height } = task.image.pixels;
-    const firstRun = this.#firstRun(task, running.prepared);
+    const deflected = new Set<number>();
+    const firstRun = this.#firstRun(task, running.prepared, deflected);
     const image = toRgbImage(firstRun, width, height);
     this.#settle(task, {
       ...outcome,
       ...(defended ? { defended: image } : {}),
       ...(planes ? { planes: firstRun } : {}),
-      ...(explanation ? { explanation: this.#explanation(task.image, running, verdict, image) } : {}),
+      ...(explanation ? { explanation: explain(task.image, running, verdict, image, deflected) } : {}),
     });
   }
 
@@ -408,25 +411,13 @@ export class DefendEngine {
     return this.#ports.classifier.labels[index] ?? { index, id: '', name: String(index) };
   }
 
-  #firstRun({ image }: Task, prepared: PreparedImage): Float32Array {
+  /** @param deflected gets the pixels that were deflected */
+  #firstRun({ image }: Task, prepared: PreparedImage, deflected: Set<number>): Float32Array {
     const planes = new Float32Array(3 * image.pixels.width * image.pixels.height);
-    prepared.run(runRandom(this.#options.settings.seed, image.sha256, 0), planes, 0, PLAIN_RGB);
+    prepared.run(runRandom(this.#options.settings.seed, image.sha256, 0), planes, 0, PLAIN_RGB, list => {
+      for (let i = 0; i < list.count; i++) deflected.add(list.targets[i]!);
+    });
     return planes;
-  }
-
-  #explanation(image: FetchedImage, { map }: Running, verdict: OkVerdict, defended: RgbImage): Explanation {
-    const { settings } = this.#options;
-    const { width, height } = image.pixels;
-    const random = runRandom(settings.seed, image.sha256, 0);
-    const list = drawDeflections(width, height, map, settings, random);
-    const drawn = settings.order.includes('deflect') ? list.targets.slice(0, list.count) : new Uint32Array(0);
-    return {
-      verdict,
-      input: image.pixels,
-      map: map ?? { width, height, data: new Float32Array(width * height) },
-      deflected: Uint32Array.from(new Set(drawn)).sort(),
-      defended,
-    };
   }
 
   /** @returns whether `act` went well; if not, the task has failed */
@@ -465,6 +456,23 @@ export class DefendEngine {
 /** Whether the vote may end on a risk; with one run there is nothing to end. */
 function onRisk({ earlyStop, vote, runs }: DefenceSettings): boolean {
   return earlyStop.kind === 'risk' && vote === 'majority' && runs > 1;
+}
+
+function explain(
+  { pixels }: FetchedImage,
+  { map }: Running,
+  verdict: OkVerdict,
+  defended: RgbImage,
+  deflected: ReadonlySet<number>,
+): Explanation {
+  const { width, height } = pixels;
+  return {
+    verdict,
+    input: pixels,
+    map: map ?? { width, height, data: new Float32Array(width * height) },
+    deflected: Uint32Array.from(deflected).sort(),
+    defended,
+  };
 }
 
 /** Euclidean distance. */

@@ -88,6 +88,8 @@ describe('an order', () => {
     refuses('jpeg:', 'Expected parameters after "jpeg:" for --order but received "jpeg:"');
     const steps = ['deflect', 'denoise', ...COMPARATORS.map(step => step.name)].join(', ');
     refuses('', `Expected steps among ${steps} for --order but received ""`);
+    refuses('jpg:75', `Expected steps among ${steps} (did you mean jpeg?) for --order but received "jpg:75"`);
+    refuses('denoize', `Expected steps among ${steps} (did you mean denoise?) for --order but received "denoize"`);
     refuses('deflect,blur:3', `Expected steps among ${steps} for --order but received "blur:3"`);
   });
 });

@@ -74,8 +74,10 @@ const userOptions = fc
       seed: name,
       at: fc.constantFrom('model', 'original'),
       order: fc.oneof(
-        fc.constantFrom('deflect', 'denoise', 'denoise, deflect', 'deflect,denoise'),
-        fc.shuffledSubarray(['deflect', 'denoise'], { minLength: 1 }),
+        fc.constantFrom('deflect', 'none', 'denoise, deflect', 'jpeg,deflect,denoise', 'crop,denoise,crop:0.40'),
+        fc.array(fc.constantFrom('deflect', 'denoise', 'jpeg', 'bits:05', 'nlm', 'bilateral:3-1-auto'), {
+          maxLength: 5,
+        }),
       ),
       model: name,
       localizer: fc.oneof(name, fc.constant(null)),
@@ -142,6 +144,13 @@ describe('settings', () => {
     );
   });
 
+  it('name the steps of an order in full, and say none where there are none', () => {
+    const orderOf = (order: unknown) => resolveSettings({ flags: { order } }).defence.order;
+    assert.deepEqual(orderOf('jpeg, deflect ,nlm,deflect'), ['jpeg:75', 'deflect', 'nlm:11-3-2', 'deflect']);
+    assert.deepEqual(orderOf(['crop:0.40']), ['crop:0.4']);
+    assert.deepEqual(orderOf([]), ['none']);
+  });
+
   it('draw a fresh seed of 128 bits where none is given', () => {
     const seeds = [1, 2].map(() => resolveSettings({}).defence.seed);
     for (const seed of seeds) assert.match(seed, /^[0-9a-f]{32}$/);
@@ -179,13 +188,24 @@ describe('a setting out of its range', () => {
       { flags: { earlyStop: 'risk:0.5' } },
       'Expected exact, off, or risk:P with P above 0 and below 0.5 for --early-stop but received "risk:0.5"',
     ],
+    [{ flags: { order: 'jpeg:0' } }, 'Expected an integer from 1 to 100 for --order jpeg quality but received "0"'],
     [
-      { flags: { order: 'deflect,blur' } },
-      'Expected a list of deflect, denoise, each at most once for --order but received "deflect,blur"',
+      { env: { DEFLECTOR_ORDER: 'denoise:2' } },
+      'Expected no parameters after "denoise" for DEFLECTOR_ORDER but received "denoise:2"',
     ],
     [
-      { flags: { order: 'deflect,deflect' } },
-      'Expected a list of deflect, denoise, each at most once for --order but received "deflect,deflect"',
+      { file: { name: 'deflector.yaml', content: { order: ['deflect', 'crop:2'] } } },
+      'Expected a number from 0.01 to 1 for order in deflector.yaml crop share but received "2"',
+    ],
+    [
+      { flags: { order: 'deflect,quilt' } },
+      'Expected steps that work on the image alone (quilt needs patches of clean images; see docs/comparators.md) ' +
+        'for --order but received "quilt:10"',
+    ],
+    [
+      { flags: { order: [75] } },
+      'Expected steps separated by commas: deflect, denoise, or a rival defence as jpeg:75; none for no defence ' +
+        'for --order but received a list of 1',
     ],
     [
       { flags: { earlyStop: 'risk:0.1' }, env: { DEFLECTOR_VOTE: 'mean' } },

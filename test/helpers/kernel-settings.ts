@@ -109,6 +109,38 @@ export const otherSettings = settingsWith({
   ),
 });
 
+/** Rival steps that are continuous: one rounding of what they are given moves what they give by no more than that. */
+const CONTINUOUS = [
+  'none',
+  'median',
+  'median:3',
+  'tv:0.1-5',
+  'wiener',
+  'anisotropic:3',
+  'crop',
+  'crop:0.7',
+  'resizepad',
+];
+/** Rival steps that round to levels: here only where what they are given is exact. */
+const ROUNDING = ['jpeg', 'jpeg:20-444', 'bits:3', 'bits:8'];
+
+const steps = (names: readonly string[], maxLength: number) => fc.array(fc.constantFrom(...names), { maxLength });
+
+/** The defence's own steps and its rivals, in any order and number. */
+export const rivalSettings = settingsWith({
+  ...deflecting,
+  sigma: fc.constantFrom(0.04, 0.1),
+  wavelet: fc.constantFrom('db1', 'db1', 'db1', 'db2', 'coif1'),
+  shrink: fc.constantFrom('bayes', 'visu', 'none'),
+  replace: fc.constantFrom('random', 'min', 'mean'),
+  order: fc
+    .tuple(
+      steps([...ROUNDING, 'none', 'median:3'], 2),
+      fc.oneof(fc.constant(['deflect', 'denoise']), steps(['deflect', 'denoise', ...CONTINUOUS], 4)),
+    )
+    .map(([exact, rest]) => [...exact, ...rest]),
+});
+
 /** The noise is estimated from the image. */
 export const estimatingSettings = settingsWith({
   ...deflecting,

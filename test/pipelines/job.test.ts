@@ -85,6 +85,16 @@ describe('a job', () => {
     }
   });
 
+  it('with rival defences in its order does so too, and records the order in full', async t => {
+    const { run, lines, options, saved } = await scene(t, 12, { order: 'jpeg,deflect,crop:0.8,denoise' });
+    await run('1');
+    await run('3-2', { options: { ...options, threads: 3, batch: 2 } });
+    assert.deepEqual(await lines('3-2'), await lines('1'));
+    const order = ['jpeg:75', 'deflect', 'crop:0.8', 'denoise'];
+    assert.deepEqual((await saved('1')).settings.order, order);
+    for (const line of await lines('1')) assert.deepEqual(JSON.parse(line).defence.order, order);
+  });
+
   it('of no images is done at once', async t => {
     const { run } = await scene(t, 0);
     assert.deepEqual((await run('out')).run.counts, { total: 0, ok: 0, suspicious: 0, errors: {} });

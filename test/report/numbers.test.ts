@@ -53,6 +53,14 @@ describe('a defence in one line', () => {
     assert.match(line({ shrink: 'none' }), / · no shrinkage · /);
   });
 
+  it("names an order other than the paper's, and of its own steps those that stand in it", () => {
+    assert.equal(
+      line({ order: ['jpeg:75', 'denoise'] }),
+      '10 runs · order jpeg:75,denoise · db1, bayes, σ 0.04, legacy · majority vote',
+    );
+    assert.equal(line({ order: ['none'] }), '10 runs · order none · majority vote');
+  });
+
   it('is empty for a record that holds none of it', () => {
     assert.equal(describeDefence({}), '');
     assert.equal(describeDefence({ runs: { odd: 1 }, wavelet: null }), '');

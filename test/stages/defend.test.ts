@@ -2,10 +2,15 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { comparatorSteps } from '../../src/comparators/order.js';
 import { type Defender, PLAIN_RGB } from '../../src/defense/defender.js';
+import { drawDeflections } from '../../src/defense/deflection.js';
+import { createKernelDefender } from '../../src/defense/kernel/kernel-defender.js';
+import { NO_DRAWS, toPlanar } from '../../src/defense/order.js';
 import { plainDefender } from '../../src/defense/plain/plain.js';
 import { runRandom } from '../../src/defense/random.js';
 import { type DefenceSettings, PAPER_SETTINGS } from '../../src/defense/settings.js';
+import { tensorFormat, writePlanes } from '../../src/images/tensor.js';
 import { createLocalizer } from '../../src/models/localizer.js';
 import { DefendEngine, type DefendOutcome, toRgbImage, type Wanted } from '../../src/stages/defend.js';
 import type { Classifier, ErrorVerdict, FetchedImage, Localizer, OkVerdict, RgbImage } from '../../src/types.js';
@@ -37,6 +42,7 @@ function countingDefender(): Defender & { held: number; prepared: number } {
       this.prepared++;
       let released = false;
       return {
+        isRandom: inner.isRandom,
         run: (...args) => {
           assert.ok(!released, 'run after release');
           inner.run(...args);
@@ -255,6 +261,76 @@ describe('an image that the model fails on', () => {
     assert.equal(errorOf(outcomes[0]!).error.message, 'broken');
     assert.deepEqual(outcomes[1], (await defendAll({}, [images[2]!]))[0]);
     assert.equal(counting.held, 0);
+  });
+});
+
+describe('an order with rival defences', () => {
+  it('gives the label that the model gives what the rival makes of the image', async () => {
+    const defender = await createKernelDefender(comparatorSteps());
+    const classifier = linearClassifier();
+    for (const text of ['jpeg:20', 'median:3', 'bits:1', 'tv:0.3', 'none']) {
+      for (const i of [0, 1, 2, 3]) {
+        const image = noisy(i);
+        const [verdict] = (await defendAll({ defender, settings: { order: [text] } }, [image])).map(okOf);
+        const planes = toPlanar(image.pixels);
+        comparatorSteps()(text).apply(planes, SIDE, SIDE, NO_DRAWS);
+        const input = new Float32Array(3 * SIDE * SIDE);
+        writePlanes(planes, SIDE * SIDE, tensorFormat(classifier.preprocessing), input, 0);
+        const { scores } = await classifier.classify(input, 1, false);
+        assert.equal(verdict!.label.index, scores.indexOf(Math.max(...scores)), `${text} on image ${i}`);
+        if (text === 'none') assert.equal(verdict!.label.index, verdict!.undefended.index);
+      }
+    }
+  });
+
+  it('runs once where no step draws: all runs would be the same', async () => {
+    const defender = await createKernelDefender(comparatorSteps());
+    const runsOf = async (settings: Partial<DefenceSettings>) =>
+      okOf((await defendAll({ defender, settings }, [noisy(1)]))[0]!).runsExecuted;
+    assert.equal(await runsOf({ order: ['jpeg:75', 'denoise'] }), 1);
+    assert.equal(await runsOf({ order: ['jpeg:75'], earlyStop: { kind: 'risk', probability: 0.01 } }), 1);
+    assert.equal(await runsOf({ order: ['deflect'], deflections: 0, vote: 'mean' }), 1);
+    assert.equal(await runsOf({ order: ['jpeg:75'], earlyStop: { kind: 'off' } }), 10);
+    assert.ok((await runsOf({ order: ['crop:0.4'] })) > 1);
+  });
+
+  it('needs no activation map where nothing deflects', async () => {
+    assert.throws(() => engineOf({ head: false }), { code: 'MODEL_NO_LOCALIZATION' });
+    const defender = await createKernelDefender(comparatorSteps());
+    for (const settings of [{ order: ['median:2'] }, { deflections: 0 }, { deflection: 'none' }] as const) {
+      okOf((await defendAll({ head: false, defender, settings }, [noisy(2)]))[0]!);
+    }
+  });
+
+  it('does not depend on batches and on what else is in hand', async () => {
+    const settings = { order: ['crop:0.7', 'deflect', 'median:2', 'denoise', 'resizepad:0.9'] };
+    const images = [0, 1, 2, 3, 4, 5].map(i => noisy(i));
+    const defender = await createKernelDefender(comparatorSteps());
+    const alone: DefendOutcome[] = [];
+    for (const image of images) alone.push(...(await defendAll({ defender, settings, maximumBatch: 1 }, [image])));
+    for (const maximumBatch of [2, 7, 32]) {
+      assert.deepEqual(await defendAll({ defender, settings, maximumBatch }, images), alone);
+    }
+  });
+
+  it('shows the pixels of every step that deflects, whatever was drawn before', async () => {
+    const image = noisy(6);
+    const defender = await createKernelDefender(comparatorSteps());
+    const settings = { order: ['crop:1', 'deflect', 'deflect'], map: 'uniform', deflections: 5 } as const;
+    const [{ explanation }] = (await defendAll({ defender, settings }, [image], { explanation: true })) as [
+      DefendOutcome,
+    ];
+    // The crop of the whole image changes nothing but draws two numbers first (src/comparators/crop.ts).
+    const random = runRandom('1', image.sha256, 0);
+    for (let i = 0; i < 2; i++) random.uniform();
+    const drawn = [1, 2].flatMap(() => {
+      const list = drawDeflections(SIDE, SIDE, undefined, { ...SETTINGS, ...settings }, random);
+      return [...list.targets.subarray(0, list.count)];
+    });
+    assert.deepEqual(
+      [...explanation!.deflected],
+      [...new Set(drawn)].sort((a, b) => a - b),
+    );
   });
 });
 

@@ -3,8 +3,8 @@
  * computes anew what its deflections touch, then shrinks and transforms back.
  */
 import type { ActivationMap, RgbImage } from '../../types.js';
-import type { PreparedImage, TensorFormat, UniformSource } from '../defender.js';
-import type { DefenceSettings } from '../settings.js';
+import type { PreparedImage, TensorFormat, UniformSource, WatchDeflections } from '../defender.js';
+import { type DefenceSettings, deflects } from '../settings.js';
 import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
 import { filtersBytes, type Kernel } from './kernel.js';
 import { configureSlot, estimatesSigma, REPLACE } from './slot-settings.js';
@@ -26,13 +26,13 @@ export function isHaarPath(settings: DefenceSettings): boolean {
 }
 
 class HaarImage implements PreparedImage {
+  readonly isRandom: boolean;
   readonly #kernel: Kernel;
   readonly #width: number;
   readonly #height: number;
   readonly #map: ActivationMap | undefined;
   readonly #settings: DefenceSettings;
   readonly #sparseLimit: number;
-  readonly #deflects: boolean;
   readonly #slot: number;
   #isReleased = false;
 
@@ -44,7 +44,7 @@ class HaarImage implements PreparedImage {
     this.#height = height;
     this.#map = map;
     this.#settings = settings;
-    this.#deflects = settings.order.includes('deflect');
+    this.isRandom = deflects(settings);
     const filters = waveletFilters(settings.wavelet);
     const levels = settings.levels ?? defaultLevels(width, height, filters.length);
     const selects = settings.shrink === 'sure' || estimatesSigma(settings);
@@ -72,13 +72,17 @@ class HaarImage implements PreparedImage {
     this.#sparseLimit = exports.sparseLimit(this.#slot);
   }
 
-  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void {
+  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat, watch?: WatchDeflections): void {
     const kernel = this.#kernel;
     const { exports, list, targetsAt, sourcesAt } = kernel;
     const slot = this.#slot;
     const { replace, window } = this.#settings;
-    if (this.#deflects) kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
-    else list.reset(0, false);
+    if (this.isRandom) {
+      kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
+      watch?.(list);
+    } else {
+      list.reset(0, false);
+    }
     const sparse = list.count <= this.#sparseLimit ? 1 : 0;
     if (sparse) exports.beginSparse(slot);
     kernel.handOver(list, (count, channelsAt) => {

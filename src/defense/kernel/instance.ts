@@ -62,6 +62,9 @@ export interface KernelExports {
   planesBytes(width: number, height: number, levels: number, length: number): number;
   preparePlanes(at: number, width: number, height: number, levels: number, filters: number): number;
   planesSlot(planes: number): number;
+  currentPlanes(planes: number): number;
+  channelBytes(planes: number): number;
+  strideBytes(planes: number): number;
   pixelsToPlanes(planes: number): void;
   keepStart(planes: number): void;
   takeStart(planes: number): void;

@@ -1,15 +1,35 @@
 /**
- * The general path: any wavelet, any rule, any order of steps, from scratch in every run. Steps before the first
- * deflection give every run the same and are computed once.
+ * The general path: any wavelet, any rule, any order of steps, from scratch in every run. Steps before the first that
+ * draws give every run the same and are computed once.
  */
 import type { ActivationMap, RgbImage } from '../../types.js';
-import type { PreparedImage, TensorFormat, UniformSource } from '../defender.js';
-import type { DefenceSettings, DefenceStep } from '../settings.js';
+import {
+  PLAIN_RGB,
+  type PreparedImage,
+  type TensorFormat,
+  type UniformSource,
+  type WatchDeflections,
+} from '../defender.js';
+import {
+  applyForeign,
+  type FindStep,
+  type ForeignStep,
+  isRandom,
+  NO_DRAWS,
+  ownStepsOnly,
+  type Step,
+  stepsOf,
+} from '../order.js';
+import type { DefenceSettings } from '../settings.js';
 import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
 import { filtersBytes, type Kernel } from './kernel.js';
 import { configureSlot, REPLACE } from './slot-settings.js';
 
+/** Pixels to begin with: of 8 bits, or float32 [3, height, width], RGB in [0,1]. */
+export type Start = RgbImage | { readonly width: number; readonly height: number; readonly planes: Float32Array };
+
 class PlanesImage implements PreparedImage {
+  readonly isRandom: boolean;
   readonly #kernel: Kernel;
   readonly #width: number;
   readonly #height: number;
@@ -19,7 +39,9 @@ class PlanesImage implements PreparedImage {
   readonly #slot: number;
   readonly #sparseLimit: number;
   /** Steps that each run takes. */
-  readonly #steps: readonly DefenceStep[];
+  readonly #steps: readonly Step[];
+  /** The run's image outside the kernel, where a step needs it there. */
+  readonly #foreign: Float32Array;
   /** Whether runs begin with the 8-bit image; otherwise with planes that were kept. */
   readonly #startsWithBytes: boolean;
   /** Whether the run's image is still of 8 bits. */
@@ -28,14 +50,20 @@ class PlanesImage implements PreparedImage {
   #byteDeflections = 0;
   #isReleased = false;
 
-  constructor(kernel: Kernel, image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings) {
-    const { width, height } = image;
+  constructor(kernel: Kernel, start: Start, map: ActivationMap | undefined, settings: DefenceSettings, find: FindStep) {
+    const { width, height } = start;
     const { exports, memory } = kernel;
     this.#kernel = kernel;
     this.#width = width;
     this.#height = height;
     this.#map = map;
     this.#settings = settings;
+    const steps = stepsOf(settings, find);
+    const firstRandom = steps.findIndex(isRandom);
+    const shared = firstRandom < 0 ? steps : steps.slice(0, firstRandom);
+    this.#steps = steps.slice(shared.length);
+    this.isRandom = this.#steps.length > 0;
+    this.#foreign = new Float32Array(steps.some(isForeign) ? width * height * 3 : 0);
     const filters = waveletFilters(settings.wavelet);
     const levels = settings.levels ?? defaultLevels(width, height, filters.length);
     const planesBytes = Math.ceil(exports.planesBytes(width, height, levels, filters.length) / 64) * 64;
@@ -45,41 +73,72 @@ class PlanesImage implements PreparedImage {
     kernel.placeFilters(filters, filtersAt);
     // WebAssembly gives its 32-bit addresses with a sign.
     const arrival = exports.preparePlanes(this.#planes, width, height, levels, filtersAt) >>> 0;
-    new Uint8Array(memory.buffer, arrival, width * height * 3).set(image.data);
+    if ('data' in start) new Uint8Array(memory.buffer, arrival, width * height * 3).set(start.data);
     this.#slot = exports.planesSlot(this.#planes);
     // Planes are kept as what they exceed their least values by.
     configureSlot(exports, this.#slot, settings, width * height, true);
     this.#sparseLimit = exports.sparseLimit(this.#slot);
+    if ('planes' in start) this.#load(start.planes);
 
-    const steps = settings.order.filter(step => step === 'deflect' || settings.shrink !== 'none');
-    const firstDeflection = steps.indexOf('deflect');
-    const shared = firstDeflection < 0 ? steps : steps.slice(0, firstDeflection);
-    this.#steps = steps.slice(shared.length);
-    this.#startsWithBytes = shared.length === 0;
-    for (const _ of shared) this.#denoise();
+    try {
+      for (const step of shared) this.#carryOut(step, NO_DRAWS);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    this.#startsWithBytes = this.#isBytes;
     if (!this.#startsWithBytes) exports.keepStart(this.#planes);
   }
 
-  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void {
-    const kernel = this.#kernel;
-    const { exports } = kernel;
+  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat, watch?: WatchDeflections): void {
+    const { exports } = this.#kernel;
     this.#isBytes = this.#startsWithBytes;
     if (!this.#isBytes) exports.takeStart(this.#planes);
-    for (const [i, step] of this.#steps.entries()) {
-      if (step === 'denoise') {
-        this.#denoise();
-      } else {
-        kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
-        // Later deflections read what earlier ones left, and a mean is no 8-bit value.
-        if (i === 0 && this.#isBytes && this.#settings.replace !== 'mean') this.#deflectBytes();
-        else this.#deflectPlanes();
-      }
-    }
+    for (const step of this.#steps) this.#carryOut(step, source, watch);
     this.#leaveBytes();
+    this.#write(out, offset, format);
+  }
+
+  #carryOut(step: Step, source: UniformSource, watch?: WatchDeflections): void {
+    if (step === 'denoise') {
+      this.#denoise();
+    } else if (step === 'deflect') {
+      this.#kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
+      watch?.(this.#kernel.list);
+      // Later deflections read what earlier ones left, and a mean is no 8-bit value.
+      if (this.#isBytes && this.#byteDeflections === 0 && this.#settings.replace !== 'mean') this.#deflectBytes();
+      else this.#deflectPlanes();
+    } else {
+      this.#leaveBytes();
+      this.#write(this.#foreign, 0, PLAIN_RGB);
+      applyForeign(step, this.#foreign, this.#width, this.#height, source);
+      this.#load(this.#foreign);
+    }
+  }
+
+  #write(out: Float32Array, offset: number, format: TensorFormat): void {
+    const kernel = this.#kernel;
     const formatAt = kernel.usePlainFormat(format);
     kernel.write(this.#width, this.#height, out, offset, format, (first, end, at, planeBytes, layout) => {
-      exports.writePlanes(this.#planes, formatAt, first, end, at, planeBytes, layout);
+      kernel.exports.writePlanes(this.#planes, formatAt, first, end, at, planeBytes, layout);
     });
+  }
+
+  /** Takes an image from outside as the current one. */
+  #load(planes: Float32Array): void {
+    const { exports, memory } = this.#kernel;
+    const [at, channel, stride] = [
+      exports.currentPlanes(this.#planes) >>> 0,
+      exports.channelBytes(this.#planes) / 4,
+      exports.strideBytes(this.#planes) / 4,
+    ];
+    const current = new Float32Array(memory.buffer, at, 3 * channel);
+    const [width, height] = [this.#width, this.#height];
+    for (let row = 0; row < 3 * height; row++) {
+      const to = Math.floor(row / height) * channel + (row % height) * stride;
+      current.set(planes.subarray(row * width, (row + 1) * width), to);
+    }
+    this.#isBytes = false;
   }
 
   #deflectBytes(): void {
@@ -137,12 +196,17 @@ class PlanesImage implements PreparedImage {
   }
 }
 
+function isForeign(step: Step): step is ForeignStep {
+  return typeof step === 'object';
+}
+
 /** Makes an image ready. */
 export function preparePlanes(
   kernel: Kernel,
-  image: RgbImage,
+  start: Start,
   map: ActivationMap | undefined,
   settings: DefenceSettings,
+  find: FindStep = ownStepsOnly,
 ): PreparedImage {
-  return new PlanesImage(kernel, image, map, settings);
+  return new PlanesImage(kernel, start, map, settings, find);
 }

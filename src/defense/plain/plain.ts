@@ -1,35 +1,71 @@
 /** The defence in plain double precision: the specification, and the oracle of every faster implementation. */
 import type { ActivationMap, RgbImage } from '../../types.js';
-import type { Defender, PreparedImage, TensorFormat, UniformSource } from '../defender.js';
+import type { Defender, PreparedImage, TensorFormat, UniformSource, WatchDeflections } from '../defender.js';
 import { applyDeflections, drawDeflections } from '../deflection.js';
 import type { Grid, Planes } from '../grid.js';
+import { applyForeign, type FindStep, type ForeignStep, isRandom, ownStepsOnly, type Step, stepsOf } from '../order.js';
 import type { DefenceSettings } from '../settings.js';
 import { denoise } from './denoise.js';
 
-export const plainDefender: Defender = {
-  prepare(image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings): PreparedImage {
-    const original = planesOf(image);
-    return {
-      run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat): void {
-        writeTensor(defend(original, map, settings, source), out, offset, format);
-      },
-      release(): void {},
-    };
-  },
-};
+/** @param find finds the steps of an order that are not the defence's own */
+export function createPlainDefender(find: FindStep = ownStepsOnly): Defender {
+  return {
+    prepare(image: RgbImage, map: ActivationMap | undefined, settings: DefenceSettings): PreparedImage {
+      const original = planesOf(image);
+      const steps = stepsOf(settings, find);
+      return {
+        isRandom: steps.some(isRandom),
+        run(source, out, offset, format, watch): void {
+          writeTensor(defend(original, map, settings, steps, source, watch), out, offset, format);
+        },
+        release(): void {},
+      };
+    },
+  };
+}
+
+/** For orders of the defence's own steps. */
+export const plainDefender: Defender = createPlainDefender();
 
 /**
- * One defended run: the steps of `settings.order`, each on the result of the one before.
+ * One defended run: the steps of the order, each on the result of the one before.
  *
  * @param rgb planes in [0,1]; left as they are
  * @param map of the same size; `undefined` deflects everywhere
  */
-function defend(rgb: Planes, map: ActivationMap | undefined, settings: DefenceSettings, source: UniformSource): Planes {
+function defend(
+  rgb: Planes,
+  map: ActivationMap | undefined,
+  settings: DefenceSettings,
+  steps: readonly Step[],
+  source: UniformSource,
+  watch: WatchDeflections | undefined,
+): Planes {
   let planes = rgb;
-  for (const step of settings.order) {
-    planes = step === 'deflect' ? deflect(planes, map, settings, source) : denoise(planes, settings);
+  for (const step of steps) {
+    if (step === 'deflect') planes = deflect(planes, map, settings, source, watch);
+    else if (step === 'denoise') planes = denoise(planes, settings);
+    else planes = applied(step, planes, source);
   }
   return planes;
+}
+
+/** Foreign steps work in single precision; of a value of 8 bits, the double nearest to it is what is meant. */
+function applied(step: ForeignStep, planes: Planes, source: UniformSource): Planes {
+  const [{ width, height }] = planes;
+  const size = width * height;
+  const single = new Float32Array(3 * size);
+  for (const [channel, { data }] of planes.entries()) single.set(data, channel * size);
+  applyForeign(step, single, width, height, source);
+  const plane = (channel: number): Grid => ({
+    width,
+    height,
+    data: Float64Array.from(single.subarray(channel * size, (channel + 1) * size), value => {
+      const level = Math.round(value * 255) / 255;
+      return Math.fround(level) === value ? level : value;
+    }),
+  });
+  return [plane(0), plane(1), plane(2)];
 }
 
 function deflect(
@@ -37,10 +73,13 @@ function deflect(
   map: ActivationMap | undefined,
   settings: DefenceSettings,
   source: UniformSource,
+  watch: WatchDeflections | undefined,
 ): Planes {
   const [{ width, height }] = rgb;
   const changed = rgb.map(plane => ({ ...plane, data: plane.data.slice() })) as unknown as Planes;
-  applyDeflections(drawDeflections(width, height, map, settings, source), settings, rgb, changed);
+  const list = drawDeflections(width, height, map, settings, source);
+  watch?.(list);
+  applyDeflections(list, settings, rgb, changed);
   return changed;
 }
 

@@ -2,9 +2,10 @@
 
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { comparatorSteps } from '../../../src/comparators/order.js';
 import { type Defender, PLAIN_RGB } from '../../../src/defense/defender.js';
 import { createKernelDefender } from '../../../src/defense/kernel/kernel-defender.js';
-import { plainDefender } from '../../../src/defense/plain/plain.js';
+import { createPlainDefender } from '../../../src/defense/plain/plain.js';
 import { runRandom } from '../../../src/defense/random.js';
 import { type DefenceSettings, PAPER_SETTINGS } from '../../../src/defense/settings.js';
 import type { ActivationMap, RgbImage } from '../../../src/types.js';
@@ -15,6 +16,7 @@ import {
   haarSettings,
   otherSettings,
   randomMap,
+  rivalSettings,
   texturedImage,
 } from '../../helpers/kernel-settings.js';
 
@@ -43,11 +45,13 @@ async function assertAgreement(
   numRuns: number,
   mayJump: (settings: DefenceSettings, values: number) => number = () => 0,
 ): Promise<void> {
-  const kernel = await createKernelDefender();
+  const find = comparatorSteps();
+  const kernel = await createKernelDefender(find);
+  const oracle = createPlainDefender(find);
   fc.assert(
     fc.property(anyImage, anySettings, fc.boolean(), (image, settings, hasMap) => {
       const map = hasMap ? randomMap(image.width, image.height, 7) : undefined;
-      const expected = defendRuns(plainDefender, image, map, settings);
+      const expected = defendRuns(oracle, image, map, settings);
       const actual = defendRuns(kernel, image, map, settings);
       for (const [i, run] of expected.entries()) {
         assertSameImage(actual[i]!, run, `run ${i}`, mayJump(settings, image.data.length));
@@ -80,8 +84,11 @@ test('greys whose Cb and Cr differ in the last bit of a double give the estimate
       deflection: 'official',
       deflections: 1,
     };
-    const expected = defendRuns(plainDefender, image, undefined, settings);
+    const expected = defendRuns(createPlainDefender(), image, undefined, settings);
     const actual = defendRuns(kernel, image, undefined, settings);
     for (const [i, run] of expected.entries()) assertSameImage(actual[i]!, run, `image ${seed}, run ${i}`);
   }
 });
+
+test('every run of any image under any order of own and rival steps is that of the plain defender', () =>
+  assertAgreement(rivalSettings, 200));

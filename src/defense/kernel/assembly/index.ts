@@ -15,8 +15,8 @@ import { setThresholds } from './thresholds';
 export { philox } from './philox';
 export { slotBytes, selectBytes };
 export {
-  deflectPlanes, denoisePlanes, keepOriginal, keepStart, pixelsToPlanes, planesBytes, planesSlot, preparePlanes,
-  takeStart, writePlanes,
+  channelBytes, currentPlanes, deflectPlanes, denoisePlanes, keepOriginal, keepStart, pixelsToPlanes, planesBytes,
+  planesSlot, preparePlanes, strideBytes, takeStart, writePlanes,
 } from './planes';
 
 /** Where free memory begins. */

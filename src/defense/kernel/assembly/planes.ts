@@ -118,6 +118,17 @@ export function planesSlot(planes: Planes): Slot {
   return planes.slot;
 }
 
+/** Where the current planes begin, and how far apart their channels and their rows lie, for a step outside the kernel. */
+export function currentPlanes(planes: Planes): usize {
+  return planes.current;
+}
+export function channelBytes(planes: Planes): usize {
+  return planes.planeBytes;
+}
+export function strideBytes(planes: Planes): usize {
+  return rowBytes(planes.slot.width);
+}
+
 @inline function storeFour(at: usize, fourBytes: v128): void {
   const value = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_u(fourBytes));
   v128.store(at, f32x4.div(value, f32x4.splat(255)));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { suggest } from '../../src/config/suggest.js';
+import { suggest } from '../src/suggest.js';
 
 const NAMES = ['runs', 'mapClasses', 'maxBytes', 'maxPixels', 'sigma'];
 
