@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { JOINT_SQUEEZERS, jointSqueezeScore } from '../../src/comparators/joint-squeezing.js';
-import { COMPARATORS, parseOrder } from '../../src/comparators/order.js';
+import { COMPARATORS, comparatorSteps, parseOrder } from '../../src/comparators/order.js';
 import { makePatchBank, type PatchBank } from '../../src/comparators/quilting.js';
 import { drawKept, minimizeVariation } from '../../src/comparators/total-variation-minimization.js';
-import type { UniformSource } from '../../src/defense/defender.js';
+import { PLAIN_RGB, type UniformSource } from '../../src/defense/defender.js';
+import { createKernelDefender } from '../../src/defense/kernel/kernel-defender.js';
+import { toBytes } from '../../src/defense/order.js';
 import { runRandom } from '../../src/defense/random.js';
+import { PAPER_SETTINGS } from '../../src/defense/settings.js';
 import { DeflectorError } from '../../src/errors.js';
 import { assertClose } from '../helpers/goldens.js';
 
@@ -204,6 +207,17 @@ describe('quilting', () => {
     );
     const nearest = distances.indexOf(Math.min(...distances));
     assert.deepEqual(applied('quilt:1', input), patches.pixels.slice(nearest * 75, nearest * 75 + 75));
+  });
+
+  it('stands in an order of the defence where a program gives the bank', async () => {
+    const input = image(24, 24, 60, 14);
+    const pixels = toBytes(input.planes, 24, 24)!;
+    const defender = await createKernelDefender(comparatorSteps({ patches }));
+    const prepared = defender.prepare(pixels, undefined, { ...PAPER_SETTINGS, seed: 's', order: ['none', 'quilt:3'] });
+    const out = new Float32Array(input.planes.length);
+    prepared.run(draws(5), out, 0, PLAIN_RGB);
+    prepared.release();
+    assert.deepEqual(out, applied('quilt:3', input, 5));
   });
 
   it('says what it lacks without a bank', () => {

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createDefense, type Defense, type DefenseOptions, type FunctionClassifier, type Verdict } from 'deflector';
 import { runJob } from '../../pipelines/job.js';
+import { comparatorSteps } from '../../src/comparators/order.js';
 import { resolveSettings } from '../../src/config/settings.js';
 import { PLAIN_RGB } from '../../src/defense/defender.js';
+import { NO_DRAWS, toPlanar } from '../../src/defense/order.js';
 import { plainDefender } from '../../src/defense/plain/plain.js';
 import { runRandom } from '../../src/defense/random.js';
 import { readVerdicts } from '../../src/sinks/json-lines-sink.js';
@@ -104,6 +106,15 @@ describe('defendPixels', () => {
     }
     const [a, b] = [await defense.defendPixels(pixels), await defense.defendPixels(pixels, { run: 1 })];
     assert.notDeepEqual(a.planes, b.planes);
+  });
+
+  it('carries out rival defences of its order too, and needs no model where nothing deflects', async t => {
+    const { defense } = await tinyDefense(t, { order: ['jpeg', 'median:3'] });
+    assert.deepEqual(defense.settings.order, ['jpeg:75', 'median:3']);
+    const pixels = noise(31, 17);
+    const expected = toPlanar(pixels);
+    for (const text of defense.settings.order) comparatorSteps()(text).apply(expected, 31, 17, NO_DRAWS);
+    assert.deepEqual((await defense.defendPixels(pixels)).planes, expected);
   });
 
   it("takes a map of the caller's own: one of ones deflects nothing", async t => {
