@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { provideBrowser } from './lib/browser.mjs';
 import { runTests } from './lib/run-tests.mjs';
+import { provideS3Server } from './lib/s3-server.mjs';
 import { build, install, root } from './lib/steps.mjs';
 
 /** Share of the lines of src/ that the tests must run, in percent. */
@@ -24,7 +25,9 @@ if (sources.length === 0) {
 }
 
 install();
-if (sources.some(path => readFileSync(join(root, path), 'utf8').includes('playwright-core'))) provideBrowser();
+const needs = text => sources.some(path => readFileSync(join(root, path), 'utf8').includes(text));
+if (needs('playwright-core')) provideBrowser();
+if (needs('helpers/s3-server')) provideS3Server();
 build();
 
 const checks = { passed: 0, failed: 0 };

@@ -59,6 +59,15 @@ export const ERROR_CATALOGUE = {
     remedy: 'Run `deflector doctor` to see which runtimes work here and why not.',
   },
   INFERENCE_FAILED: { kind: 'retryable', remedy: 'The runtime failed on a batch; see the cause.' },
+  STORE_NOT_FOUND: { kind: 'usage', remedy: 'Check the name of the bucket and its region, or make the bucket.' },
+  STORE_DENIED: {
+    kind: 'usage',
+    remedy: 'Check the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE ...) and what they allow; see docs/storage.md.',
+  },
+  STORE_UNREACHABLE: {
+    kind: 'retryable',
+    remedy: 'Check the network and --s3-endpoint (`deflector doctor` tries it), then go on with --resume.',
+  },
   STORE_UNAVAILABLE: { kind: 'retryable', remedy: 'Check that the store is reachable and the credentials are right.' },
   STORE_FULL: { kind: 'retryable', remedy: 'Free space at the destination, then go on with --resume.' },
   WORKER_LOST: { kind: 'retryable', remedy: 'A worker thread ended unexpectedly; see the cause.' },

@@ -186,6 +186,33 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
 }
 
+/** Port: a store whose objects may also be larger than memory. */
+export interface StreamingStore extends ObjectStore {
+  /**
+   * The bytes of an object from `start` to before `end`; fewer where the object ends earlier.
+   *
+   * @throws DeflectorError as `read` does, but for IMAGE_TOO_MANY_BYTES
+   */
+  readRange(key: string, start: number, end: number): Promise<Uint8Array>;
+  /** All bytes of an object, in pieces. @throws DeflectorError as `read` does, but for IMAGE_TOO_MANY_BYTES */
+  stream(key: string): AsyncIterable<Uint8Array>;
+  /** Writes whole or not at all, in bounded memory. @throws DeflectorError as `write` does; what `pieces` throws */
+  writeStream(key: string, pieces: AsyncIterable<Uint8Array>): Promise<void>;
+}
+
+/** Port: a store in which of several writers of one key exactly one wins. */
+export interface ConditionalStore extends StreamingStore {
+  /**
+   * Writes an object that is not there yet.
+   *
+   * @returns false where the key holds other bytes already; true where it holds these, whoever wrote them
+   * @throws DeflectorError as `write` does
+   */
+  create(key: string, bytes: Uint8Array): Promise<boolean>;
+  /** Deletes any number of objects. @throws DeflectorError as `delete` does */
+  deleteAll(keys: readonly string[]): Promise<void>;
+}
+
 /** One image key of a job, with its place in the order of input. */
 export interface JobItem {
   /** 0-based position in the input. */

@@ -1,6 +1,7 @@
 /** What the operating system's refusals mean in terms of the error catalogue. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DeflectorError, type ErrorCode } from '../errors.js';
+import { shorten } from './keys.js';
 
 /** The `code` of a failed system call, `ENOENT` and the like; undefined for anything else. */
 export function systemCode(error: unknown): string | undefined {
@@ -67,4 +68,12 @@ export async function withDescriptor<T>(open: () => Promise<T>): Promise<T> {
       await sleep(10 * 2 ** attempt);
     }
   }
+}
+
+/** @param size what is known of the size: `N bytes`, or `more than N bytes` */
+export function tooLarge(key: string, size: string, maxBytes: number): DeflectorError {
+  return new DeflectorError(
+    'IMAGE_TOO_MANY_BYTES',
+    `Expected at most ${maxBytes} bytes but the file has ${size}: ${JSON.stringify(shorten(key))}`,
+  );
 }

@@ -5,8 +5,8 @@ import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, rm, unl
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DeflectorError } from '../errors.js';
-import type { ObjectEntry, ObjectStore } from '../types.js';
-import { readFault, systemCode, withDescriptor, writeFault } from './faults.js';
+import type { ObjectEntry, StreamingStore } from '../types.js';
+import { readFault, systemCode, tooLarge, withDescriptor, writeFault } from './faults.js';
 import { checkKey, decodeName, shorten, TEMPORARY_PREFIX, textOf } from './keys.js';
 import { SortedNames } from './sorted-names.js';
 
@@ -22,6 +22,9 @@ export interface FileSystemStoreOptions {
 
 /** Entries that one call of the system hands over while a folder is read. */
 const ENTRIES_A_READ = 256;
+
+/** Bytes that one call of the system hands over while a file is streamed. */
+const BYTES_A_READ = 256 * 1024;
 
 /** Marks behind a sorted name. No name holds a slash, so they cannot be mistaken for a part of it. */
 const FOLDER = '/';
@@ -43,7 +46,7 @@ interface Level {
  * that may not be read, by its key with a slash behind it and the error IMAGE_PERMISSION. A link to a folder
  * is listed as an entry of its own, and reading it gives IMAGE_NOT_A_FILE.
  */
-export class FileSystemStore implements ObjectStore {
+export class FileSystemStore implements StreamingStore {
   readonly url: string;
   readonly #root: string;
   readonly #linksAnywhere: boolean;
@@ -149,17 +152,58 @@ export class FileSystemStore implements ObjectStore {
   }
 
   async read(key: string, maxBytes: number): Promise<Uint8Array> {
+    return this.#reading(key, file => readWhole(file, key, maxBytes));
+  }
+
+  async readRange(key: string, start: number, end: number): Promise<Uint8Array> {
+    return this.#reading(key, async file => {
+      const { size } = await regular(file, key);
+      const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(end, size) - start));
+      let length = 0;
+      while (length < buffer.length) {
+        const { bytesRead } = await file.read(buffer, length, buffer.length - length, start + length);
+        if (bytesRead === 0) break;
+        length += bytesRead;
+      }
+      return buffer.subarray(0, length);
+    });
+  }
+
+  async *stream(key: string): AsyncGenerator<Uint8Array, void, undefined> {
+    const file = await this.#openFile(key);
+    try {
+      await regular(file, key);
+      for (;;) {
+        const buffer = Buffer.allocUnsafeSlow(BYTES_A_READ);
+        const { bytesRead } = await file.read(buffer, 0, buffer.length);
+        if (bytesRead === 0) return;
+        yield buffer.subarray(0, bytesRead);
+      }
+    } catch (error) {
+      throw readFault(error, key);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #reading<T>(key: string, read: (file: FileHandle) => Promise<T>): Promise<T> {
+    const file = await this.#openFile(key);
+    try {
+      return await read(file);
+    } catch (error) {
+      throw readFault(error, key);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #openFile(key: string): Promise<FileHandle> {
     checkKey(key);
     try {
       const path = await this.#follow(key);
       // Opened without waiting, a pipe gives no hold; opened without following, no link can step in meanwhile.
       const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOFOLLOW ?? 0);
-      const file = await withDescriptor(() => open(path, flags));
-      try {
-        return await readWhole(file, key, maxBytes);
-      } finally {
-        await file.close();
-      }
+      return await withDescriptor(() => open(path, flags));
     } catch (error) {
       throw readFault(error, key);
     }
@@ -196,7 +240,17 @@ export class FileSystemStore implements ObjectStore {
     return this.#realRoot;
   }
 
-  async write(key: string, bytes: Uint8Array): Promise<void> {
+  write(key: string, bytes: Uint8Array): Promise<void> {
+    return this.#writing(key, file => file.writeFile(bytes));
+  }
+
+  writeStream(key: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    return this.#writing(key, async file => {
+      for await (const piece of pieces) await file.writeFile(piece);
+    });
+  }
+
+  async #writing(key: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
     checkKey(key);
     const path = join(this.#root, key);
     const folder = dirname(path);
@@ -205,7 +259,7 @@ export class FileSystemStore implements ObjectStore {
       await this.#makeFolder(folder, key);
       const file = await withDescriptor(() => open(temporary, 'wx', 0o666));
       try {
-        await file.writeFile(bytes);
+        await fill(file);
         await file.sync();
       } finally {
         await file.close();
@@ -277,10 +331,16 @@ function refuseSpecial(stats: Stats, key: string): void {
   throw new DeflectorError('IMAGE_NOT_A_FILE', `The key names ${kind}: ${JSON.stringify(shorten(key))}`);
 }
 
-/** Reads an open file of at most `maxBytes`; the size that the system tells is a hint, the limit holds for what is read. */
-async function readWhole(file: FileHandle, key: string, maxBytes: number): Promise<Uint8Array> {
+/** @throws DeflectorError IMAGE_NOT_A_FILE for an open folder, pipe or device */
+async function regular(file: FileHandle, key: string): Promise<Stats> {
   const stats = await file.stat();
   refuseSpecial(stats, key);
+  return stats;
+}
+
+/** Reads an open file of at most `maxBytes`; the size that the system tells is a hint, the limit holds for what is read. */
+async function readWhole(file: FileHandle, key: string, maxBytes: number): Promise<Uint8Array> {
+  const stats = await regular(file, key);
   if (stats.size > maxBytes) throw tooLarge(key, `${stats.size} bytes`, maxBytes);
   // One byte more than is expected, so that the end of the file shows in the same read.
   let buffer = Buffer.allocUnsafeSlow(Math.min(stats.size, maxBytes) + 1);
@@ -296,13 +356,6 @@ async function readWhole(file: FileHandle, key: string, maxBytes: number): Promi
     if (bytesRead === 0) return buffer.subarray(0, length);
     length += bytesRead;
   }
-}
-
-function tooLarge(key: string, size: string, maxBytes: number): DeflectorError {
-  return new DeflectorError(
-    'IMAGE_TOO_MANY_BYTES',
-    `Expected at most ${maxBytes} bytes but the file has ${size}: ${JSON.stringify(shorten(key))}`,
-  );
 }
 
 /** Makes a new name in a folder durable, on systems where a folder can be synced. */

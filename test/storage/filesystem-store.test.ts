@@ -9,11 +9,13 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { FileSystemStore } from '../../src/storage/filesystem-store.js';
 import { byBytes, keySets, objectStoreConformance, withCode } from '../conformance/object-store.js';
+import { streamingStoreConformance } from '../conformance/streaming-store.js';
 import { asPlainUser, collect, temporaryFolder } from '../helpers/files.js';
 
 const LIMIT = 1 << 20;
 
 objectStoreConformance('FileSystemStore', async t => new FileSystemStore(await temporaryFolder(t)));
+streamingStoreConformance('FileSystemStore', async t => new FileSystemStore(await temporaryFolder(t)));
 objectStoreConformance('FileSystemStore that sorts on the disk', async t => {
   return new FileSystemStore(await temporaryFolder(t), { namesInMemory: 2 });
 });
