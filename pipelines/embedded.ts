@@ -7,7 +7,7 @@
  * does not grow with the job; publishing takes its head, so that verdicts come out in the order of input whatever order
  * they were made in.
  */
-import { DeflectorError } from '../src/errors.js';
+import { DeflectorError, ERROR_CATALOGUE } from '../src/errors.js';
 import { BoundedQueue } from '../src/queue/bounded-queue.js';
 import { Gate } from '../src/queue/gate.js';
 import { toVerdictError } from '../src/stages/common.js';
@@ -142,7 +142,11 @@ async function publishInOrder(window: BoundedQueue<Way>, ports: EmbeddedPorts, c
   if (arrived.length > 0) await ports.publish(arrived);
 }
 
-/** A store that fails is tried again; an image that still cannot be read gets an error verdict, and the job goes on. */
+/**
+ * A store that fails is tried again; an image that still cannot be read gets an error verdict, and the job goes on.
+ *
+ * @throws DeflectorError where no other image could be read either: the store cannot be reached, or lets nobody in
+ */
 async function fetchPatiently(
   item: JobItem,
   ports: EmbeddedPorts,
@@ -152,8 +156,10 @@ async function fetchPatiently(
     try {
       return await fetchImage(item, ports, limits);
     } catch (error) {
-      const passing = error instanceof DeflectorError && error.code === 'STORE_UNAVAILABLE';
+      const code = error instanceof DeflectorError ? error.code : 'INTERNAL';
+      const passing = code === 'STORE_UNAVAILABLE' || code === 'STORE_UNREACHABLE';
       if (!passing || attempt >= limits.tries) {
+        if (code === 'STORE_UNREACHABLE' || ERROR_CATALOGUE[code].kind === 'usage') throw error;
         return { index: item.index, key: item.key, error: toVerdictError(error), ms: { fetch: 0, decode: 0 } };
       }
       await new Promise(resolve => setTimeout(resolve, limits.backoff * 2 ** (attempt - 1)));

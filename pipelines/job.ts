@@ -1,5 +1,5 @@
 /**
- * A bulk job on one machine: inputs to a folder of results.
+ * A bulk job on one machine: inputs to a folder of results, which may lie in S3.
  *
  *     DIR/results.jsonl   one verdict a line, in the order of input; the journal that a resumed job goes on from
  *     DIR/run.json        settings, versions, digests, counts; says how to run it again
@@ -12,12 +12,10 @@
  *        ├──▶ interrupted ──resume──▶ running
  *        └──▶ failed ───────resume──▶ running     (a job that was killed stays `running` and is resumed the same way)
  */
-import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
 import { defenceRecord, printFlags, printSettings, type ResolvedOptions } from '../src/config/settings.js';
 import { DefendPool } from '../src/engine/defend-pool.js';
 import type { EngineInfo, EngineSpec } from '../src/engine/engine.js';
-import { DeflectorError, invalid } from '../src/errors.js';
+import { DeflectorError } from '../src/errors.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { decoderFor } from '../src/images/decoder.js';
 import { encodePng } from '../src/images/write.js';
@@ -26,14 +24,14 @@ import { type GalleryItem, galleryItem, selectGallery } from '../src/report/gall
 import { writeReport } from '../src/report/html-report.js';
 import { RUN_SCHEMA, type RunSummary } from '../src/report/run-summary.js';
 import { DefendedDataset, type DefendedImage } from '../src/sinks/defended-dataset.js';
-import { type JsonLinesSink, openJsonLinesSink, readVerdicts } from '../src/sinks/json-lines-sink.js';
-import type { Existing } from '../src/sinks/line-journal.js';
+import { type Destination, openDestination } from '../src/sinks/destination.js';
+import type { Existing } from '../src/sinks/journal.js';
+import { JsonLinesSink } from '../src/sinks/json-lines-sink.js';
 import { systemClock, toVerdictError } from '../src/stages/common.js';
 import type { DefendOutcome } from '../src/stages/defend.js';
 import { type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
-import { systemCode } from '../src/storage/faults.js';
-import { FileSystemStore } from '../src/storage/filesystem-store.js';
 import { type JobInputs, openInputs } from '../src/storage/inputs.js';
+import { S3Connection } from '../src/storage/s3-connection.js';
 import type { JobItem, Verdict } from '../src/types.js';
 import { embeddedLimits, runEmbedded } from './embedded.js';
 import { runtimeVersions } from './versions.js';
@@ -44,7 +42,7 @@ export type Began = Pick<RunSummary, 'model' | 'localizer' | 'runtime'>;
 export interface JobRequest {
   /** As the user typed them. */
   readonly inputs: readonly string[];
-  /** Folder of the results. */
+  /** Folder of the results, or its address in S3. */
   readonly out: string;
   readonly existing: Existing;
   readonly options: ResolvedOptions;
@@ -94,14 +92,29 @@ const PASSED_OVER_NAMED = 3;
  * @throws DeflectorError of kind `usage` before any work; RESUME_MISMATCH; what the stores, the sinks and the model throw
  */
 export async function runJob(request: JobRequest, observer: JobObserver, signal: AbortSignal): Promise<JobResult> {
+  const s3 = new S3Connection(request.options);
+  try {
+    return await runConnected(request, s3, observer, signal);
+  } finally {
+    await s3.close();
+  }
+}
+
+async function runConnected(
+  request: JobRequest,
+  s3: S3Connection,
+  observer: JobObserver,
+  signal: AbortSignal,
+): Promise<JobResult> {
   const { options } = request;
   hardenDecoder();
-  const out = resolve(request.out);
-  await checkFolder(request.out);
+  const out = openDestination(request.out, s3);
+  await out.check();
   const inputs = await openInputs(request.inputs, {
     // A job does not defend what it makes, even where its results lie among its inputs.
-    exclude: [out, join(out, JOB_FILES.defended)],
+    exclude: [out.place(''), out.place(JOB_FILES.defended)],
     links: options.followLinks ? 'anywhere' : 'inside',
+    s3,
   });
   const record = defenceRecord(options);
   const spec: EngineSpec = {
@@ -122,22 +135,13 @@ export async function runJob(request: JobRequest, observer: JobObserver, signal:
   }
 }
 
-/** @throws DeflectorError SETTINGS_INVALID where the results could not be a folder */
-async function checkFolder(out: string): Promise<void> {
-  const stats = await stat(resolve(out)).catch(error => systemCode(error));
-  if (stats === 'ENOTDIR' || (typeof stats === 'object' && !stats.isDirectory())) {
-    throw invalid('--out', 'a folder or the name of a new one', out);
-  }
-}
-
 class Job {
   readonly #request: JobRequest;
-  readonly #out: string;
+  readonly #out: Destination;
   readonly #inputs: JobInputs;
   readonly #pool: DefendPool;
   readonly #record: Readonly<Record<string, unknown>>;
   readonly #observer: JobObserver;
-  readonly #store: FileSystemStore;
   readonly #figures = new FigureCounter();
   readonly #fetchPorts: FetchPorts;
   readonly #startedAt = new Date();
@@ -152,7 +156,7 @@ class Job {
 
   constructor(
     request: JobRequest,
-    out: string,
+    out: Destination,
     inputs: JobInputs,
     pool: DefendPool,
     record: Readonly<Record<string, unknown>>,
@@ -164,7 +168,6 @@ class Job {
     this.#pool = pool;
     this.#record = record;
     this.#observer = observer;
-    this.#store = new FileSystemStore(out);
     this.#fetchPorts = {
       stores: inputs.stores,
       decode: decoderFor(pool.info.preprocessing, request.options.defence.at, request.options),
@@ -173,9 +176,8 @@ class Job {
   }
 
   async run(signal: AbortSignal): Promise<JobResult> {
-    const { existing } = this.#request;
-    const results = join(this.#out, JOB_FILES.results);
-    const sink = await openJsonLinesSink(results, { existing });
+    const journal = await this.#out.journal(JOB_FILES.results, this.#request.existing);
+    const sink = new JsonLinesSink(JOB_FILES.results, journal);
     const counting = new AbortController();
     try {
       // Nothing is written before it is known that this is the job whose results lie here.
@@ -192,14 +194,14 @@ class Job {
       this.#finished = systemClock.now();
       if (finished) {
         this.#observer.reporting?.();
-        const gallery = this.#gallery(results);
+        await sink.seal();
         const report = {
           run: this.#summary('complete'),
-          verdicts: readVerdicts(results),
-          gallery,
+          verdicts: sink.verdicts(),
+          gallery: this.#gallery(sink),
           labels: this.#pool.info.labels,
         };
-        await writeReport(report, join(this.#out, JOB_FILES.report));
+        await writeReport(report, this.#out.store, JOB_FILES.report);
       }
       const run = await this.#save(this.#summary(finished ? 'complete' : 'interrupted'));
       const passedOver = { count: this.#passedOver, names: this.#passedOverNames };
@@ -207,7 +209,8 @@ class Job {
     } catch (error) {
       const { code, message } = toVerdictError(error);
       // A disk that is full may refuse this too; the cause is what the caller needs to hear.
-      if (this.#begun) {
+      // Where another process took the job over, what it says of the job holds.
+      if (this.#begun && code !== 'OUTPUT_LOCKED') {
         await this.#save({ ...this.#summary('failed'), failure: { code, message } }).catch(() => undefined);
       }
       throw error;
@@ -236,7 +239,9 @@ class Job {
         defend: this.#pool.defend.bind(this.#pool),
         publish,
       };
-      return await runEmbedded(items, ports, limits, { defended: dataset !== undefined }, signal);
+      const finished = await runEmbedded(items, ports, limits, { defended: dataset !== undefined }, signal);
+      if (finished) await dataset?.seal();
+      return finished;
     } finally {
       await dataset?.close();
     }
@@ -244,7 +249,7 @@ class Job {
 
   async #openDataset(sink: JsonLinesSink): Promise<DefendedDataset> {
     const { existing } = this.#request;
-    const folder = join(this.#out, JOB_FILES.defended);
+    const folder = this.#out.folder(JOB_FILES.defended);
     if (existing !== 'resume') return DefendedDataset.open(folder, { existing });
     let rows = 0;
     for await (const verdict of sink.resumed()) if (verdict.status === 'ok') rows++;
@@ -272,9 +277,9 @@ class Job {
   }
 
   /** Defends the images of the gallery once more: same image, same seed, same pictures as in the job. */
-  async *#gallery(results: string): AsyncGenerator<GalleryItem> {
+  async *#gallery(sink: JsonLinesSink): AsyncGenerator<GalleryItem> {
     const { options } = this.#request;
-    const choices = await selectGallery(readVerdicts(results), options.gallery);
+    const choices = await selectGallery(sink.verdicts(), options.gallery);
     const items = await this.#at(new Set(choices.map(choice => choice.position)));
     for (const { position, verdict } of choices) {
       const item = items.get(position);
@@ -304,7 +309,7 @@ class Job {
   }
 
   async #save(summary: RunSummary): Promise<RunSummary> {
-    await this.#store.write(JOB_FILES.run, Buffer.from(`${JSON.stringify(summary, undefined, 2)}\n`));
+    await this.#out.store.write(JOB_FILES.run, Buffer.from(`${JSON.stringify(summary, undefined, 2)}\n`));
     return summary;
   }
 

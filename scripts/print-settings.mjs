@@ -6,6 +6,7 @@ const TITLES = {
   model: 'Model and runtime',
   limits: 'Limits on images',
   job: 'Bulk jobs',
+  storage: 'S3 storage',
   output: 'Output',
 };
 

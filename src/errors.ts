@@ -39,6 +39,7 @@ export const ERROR_CATALOGUE = {
   },
   KEY_INVALID: { kind: 'terminal', remedy: 'Keys are relative, without "..", NUL or an absolute path.' },
   MANIFEST_LINE_INVALID: { kind: 'terminal', remedy: 'Correct the line of the manifest that the message names.' },
+  SHARD_INVALID: { kind: 'terminal', remedy: 'The archive is cut off, damaged or no tar; make it again.' },
   RESULTS_INVALID: {
     kind: 'usage',
     remedy: 'The file holds no verdicts of Deflector, or was changed by hand; make it again.',

@@ -9,6 +9,7 @@ const HEADINGS: Readonly<Record<SettingGroup, string>> = {
   model: 'Model and runtime:',
   limits: 'Limits on images:',
   job: 'Job:',
+  storage: 'S3 storage:',
   output: 'Output:',
 };
 
@@ -23,9 +24,9 @@ export function addDefenceOptions(command: Command): Command {
   return addJsonOption(command);
 }
 
-/** Adds the settings of a bulk job. */
+/** Adds the settings of a bulk job and of the stores that it reads and writes. */
 export function addJobOptions(command: Command): Command {
-  return addGroup(command, 'job');
+  return addGroup(addGroup(command, 'job'), 'storage');
 }
 
 /** Adds `--json`: the command's result on standard output as one JSON value, everything else on standard error. */

@@ -1,10 +1,8 @@
 /** What `deflector run` does once it is called. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type Began, JOB_FILES, type JobObserver, type JobResult, runJob } from '../../pipelines/job.js';
 import { printSettings, type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
-import { flagOf, RESULT_SETTINGS, SETTING_NAMES } from '../config/table.js';
+import { defaultText, flagOf, RESULT_SETTINGS, SETTING_NAMES, SETTINGS } from '../config/table.js';
 import { DeflectorError, invalid } from '../errors.js';
 import { closingSummary } from '../report/closing-summary.js';
 import { counted } from '../report/numbers.js';
@@ -12,9 +10,14 @@ import { createProgress } from '../report/progress.js';
 import { failedCount, RUN_SCHEMA, type RunSummary } from '../report/run-summary.js';
 import { terminalStyle } from '../report/terminal-style.js';
 import { visibleText } from '../report/visible-text.js';
+import { openDestination } from '../sinks/destination.js';
+import { S3Connection } from '../storage/s3-connection.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
+
+/** Largest `run.json` that is read. */
+const MAX_RUN_BYTES = 16 * 1024 * 1024;
 
 interface RunFlags extends UserOptions {
   readonly out: string;
@@ -27,9 +30,9 @@ interface RunFlags extends UserOptions {
 export async function runCommand(inputs: readonly string[], command: Command): Promise<number> {
   const flags = command.optsWithGlobals<RunFlags>();
   if (flags.resume && flags.overwrite) throw invalid('--resume and --overwrite', 'one of the two', 'both');
-  const before = flags.resume ? await readRun(flags.out) : undefined;
-  const options =
-    before === undefined ? await settingsFromCommand(command, recommendedRecipe) : resumedSettings(flags, before);
+  const settings = await settingsFromCommand(command, flags.resume ? undefined : recommendedRecipe);
+  const before = flags.resume ? await readRun(flags.out, settings) : undefined;
+  const options = before === undefined ? settings : resumedSettings(flags, before, settings);
   const result = await runWatched(inputs, flags, options, before);
   report(result, flags, options);
   if (result.run.status === 'interrupted') return EXIT.interrupted;
@@ -87,7 +90,8 @@ function opening(model: string, runtime: string, options: ResolvedOptions): stri
 function report({ run, figures, passedOver }: JobResult, flags: RunFlags, options: ResolvedOptions): void {
   if (flags.json) process.stdout.write(`${JSON.stringify(run, undefined, 2)}\n`);
   else if (!options.quiet) {
-    const place = (name: keyof typeof JOB_FILES) => join(flags.out, JOB_FILES[name]);
+    const out = openDestination(flags.out, new S3Connection(options));
+    const place = (name: keyof typeof JOB_FILES) => out.place(JOB_FILES[name]);
     const places = {
       results: place('results'),
       run: place('run'),
@@ -104,14 +108,20 @@ function passedOverLine({ count, names }: JobResult['passedOver']): string {
   return `Passed over ${counted(count, 'file')} that by name ${count === 1 ? 'is no image' : 'are no images'}: ${examples}\n`;
 }
 
-/** The `run.json` of the job to resume. @throws DeflectorError RESUME_MISMATCH */
-async function readRun(out: string): Promise<RunSummary> {
-  const path = join(out, JOB_FILES.run);
+/** The `run.json` of the job to resume. @throws DeflectorError RESUME_MISMATCH, STORE_* */
+async function readRun(out: string, settings: ResolvedOptions): Promise<RunSummary> {
+  const s3 = new S3Connection(settings);
+  const destination = openDestination(out, s3);
+  const path = destination.place(JOB_FILES.run);
   try {
-    const run = JSON.parse(await readFile(path, 'utf8')) as Partial<RunSummary>;
+    const text = Buffer.from(await destination.store.read(JOB_FILES.run, MAX_RUN_BYTES)).toString();
+    const run = JSON.parse(text) as Partial<RunSummary>;
     if (run.schema === RUN_SCHEMA && run.settings !== undefined && run.model !== undefined) return run as RunSummary;
   } catch (cause) {
+    if (cause instanceof DeflectorError && cause.code.startsWith('STORE_')) throw cause;
     throw new DeflectorError('RESUME_MISMATCH', `There is no job to go on with: ${path} cannot be read`, { cause });
+  } finally {
+    await s3.close();
   }
   throw new DeflectorError('RESUME_MISMATCH', `There is no job to go on with: ${path} is not of this version`);
 }
@@ -121,9 +131,15 @@ async function readRun(out: string): Promise<RunSummary> {
  *
  * @throws DeflectorError RESUME_MISMATCH
  */
-function resumedSettings(flags: RunFlags, before: RunSummary): ResolvedOptions {
+function resumedSettings(flags: RunFlags, before: RunSummary, here: ResolvedOptions): ResolvedOptions {
+  const reached = printSettings(here);
   const given = Object.fromEntries(
-    SETTING_NAMES.flatMap(name => (flags[name] === undefined ? [] : [[name, flags[name]]])),
+    SETTING_NAMES.flatMap(name => {
+      // How a store is reached may differ from machine to machine, and be said in its environment.
+      if (SETTINGS[name].group !== 'storage') return flags[name] === undefined ? [] : [[name, flags[name]]];
+      const value = reached[name];
+      return value === undefined || String(value) === defaultText(name) ? [] : [[name, value]];
+    }),
   );
   const options = resolveSettings({ flags: { ...before.settings, ...given } });
   const printed = printSettings(options);

@@ -131,7 +131,8 @@ function read<K extends SettingName>(name: K, given: Given | undefined): Setting
   if (given === undefined) return undefined;
   const { type } = SETTINGS[name] as unknown as Setting<SettingValues[K]>;
   const value = type.parse(given.value);
-  if (value === undefined) throw invalid(given.by, type.expected, given.value);
+  if (value === undefined)
+    throw invalid(given.by, type.expected, type.shown === undefined ? given.value : type.shown(given.value));
   return value;
 }
 

@@ -9,6 +9,7 @@ import { availableCores } from './cores.js';
 import { RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
   EARLY_STOP,
+  HTTP_ADDRESS,
   integer,
   nameOf,
   number,
@@ -21,7 +22,7 @@ import {
   type ValueType,
 } from './value-types.js';
 
-export type SettingGroup = 'defence' | 'model' | 'limits' | 'job' | 'output';
+export type SettingGroup = 'defence' | 'model' | 'limits' | 'job' | 'storage' | 'output';
 
 export interface Setting<T> {
   readonly group: SettingGroup;
@@ -133,6 +134,28 @@ export const SETTINGS = {
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
   gallery: setting('job', integer(0, 48), 48, 'most images shown in the report'),
   maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),
+  s3Endpoint: setting(
+    'storage',
+    optional(HTTP_ADDRESS),
+    null,
+    'address of the S3 server for s3:// inputs and outputs',
+    'AWS, or what the AWS configuration names',
+  ),
+  s3Region: setting(
+    'storage',
+    optional(text('the name of a region', 'name')),
+    null,
+    'region of the buckets',
+    "the AWS configuration's; us-east-1 with an endpoint",
+  ),
+  s3Addressing: setting(
+    'storage',
+    oneOf(['auto', 'path', 'host']),
+    'auto',
+    'bucket in the path or in the host name of requests; auto takes the path where an endpoint is set',
+  ),
+  s3Timeout: setting('storage', integer(1, 3600), 30, 'seconds that an answer or the bytes of one object may take'),
+  s3Tries: setting('storage', integer(1, 20), 4, 'tries of one request, the first included'),
   quiet: setting('output', SWITCH, false, 'no progress and no summary'),
 } satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
 
@@ -147,7 +170,9 @@ export type SettingValues = { readonly [K in SettingName]: Table[K] extends Sett
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
 /** Settings that change how a job is carried out but not one byte of its results. */
-const FREE_SETTINGS: readonly SettingName[] = ['threads', 'batch', 'gallery', 'maxErrors', 'quiet'];
+const FREE_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
+  name => SETTINGS[name].group === 'storage' || ['threads', 'batch', 'gallery', 'maxErrors', 'quiet'].includes(name),
+);
 
 /** Settings that results depend on: a resumed job keeps them. */
 export const RESULT_SETTINGS = SETTING_NAMES.filter(name => !FREE_SETTINGS.includes(name));

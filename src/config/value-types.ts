@@ -14,6 +14,8 @@ export interface ValueType<T> {
   readonly placeholder: string | undefined;
   /** @returns the value, or `undefined` where `value` is not one */
   parse(value: unknown): T | undefined;
+  /** What a message may repeat of a refused value; absent where it may repeat all. */
+  readonly shown?: (value: unknown) => unknown;
   /** @returns `undefined` where leaving the setting out says the same */
   print(value: T): Printed | undefined;
 }
@@ -93,6 +95,19 @@ export function text(what: string, placeholder: string): ValueType<string> {
     print: value => value,
   };
 }
+
+/** A password has no place in settings: they are printed and kept with the results. */
+export const HTTP_ADDRESS: ValueType<string> = {
+  expected: 'an http:// or https:// address without name and password',
+  placeholder: 'url',
+  parse: value => {
+    if (typeof value !== 'string' || !URL.canParse(value)) return undefined;
+    const { protocol, username, password } = new URL(value);
+    return /^https?:$/.test(protocol) && username === '' && password === '' ? value : undefined;
+  },
+  print: value => value,
+  shown: value => (typeof value === 'string' ? value.replace(/\/\/[^/]*@/, '//...@') : value),
+};
 
 export const SWITCH: ValueType<boolean> = {
   expected: 'true or false',

@@ -10,16 +10,14 @@ import { examineSettings, settingsHere } from './settings.js';
 
 export async function allExaminations(): Promise<Examination[]> {
   // Settings that are wrong are a finding of their own; the rest is looked at with the defaults then.
-  const model = await settingsHere().then(
-    settings => settings.model,
-    () => resolveSettings({}).model,
-  );
+  const settings = await settingsHere().catch(() => resolveSettings({}));
+  const { model } = settings;
   return [
     ...machineExaminations(),
     examineSettings(),
     IMAGES,
     ...(await modelExaminations(model)),
     ...runtimeExaminations(model),
-    ...serviceExaminations(),
+    ...serviceExaminations(settings),
   ];
 }

@@ -1,14 +1,17 @@
 /** Servers that the user configured: is somebody there, and do they speak the protocol. */
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { counted } from '../report/numbers.js';
+import { S3Connection, type S3Options } from '../storage/s3-connection.js';
+import { s3Fault } from '../storage/s3-faults.js';
 import { type Examination, NotConfigured } from './finding.js';
 
 const TIMEOUT_MS = 5000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export function serviceExaminations(env: Environment = process.env): Examination[] {
-  return [examineRedis(env.DEFLECTOR_REDIS_URL), examineS3(env.DEFLECTOR_S3_ENDPOINT)];
+export function serviceExaminations(options: S3Options, env: Environment = process.env): Examination[] {
+  return [examineRedis(env.DEFLECTOR_REDIS_URL), examineS3(options)];
 }
 
 /** Sends PING, after AUTH where the address holds a password (RESP, https://redis.io/docs/latest/develop/reference/protocol-spec). */
@@ -32,19 +35,30 @@ export function examineRedis(address: string | undefined): Examination {
   };
 }
 
-/** Asks the endpoint for anything at all: every HTTP answer, a refusal too, shows that it is there. */
-export function examineS3(address: string | undefined): Examination {
+/** Asks the server for its buckets, with the credentials that a job would use. */
+export function examineS3(options: S3Options): Examination {
   return {
     id: 's3',
     name: 'S3',
     needed: false,
-    remedy: 'Only s3:// addresses need S3. Set DEFLECTOR_S3_ENDPOINT to http(s)://host:port of a running server.',
+    remedy:
+      'Only s3:// addresses need S3. Set DEFLECTOR_S3_ENDPOINT to http(s)://host:port of a running server, and ' +
+      'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; see docs/storage.md.',
     async examine() {
-      if (!address) throw new NotConfigured('DEFLECTOR_S3_ENDPOINT is not set');
-      const url = parse(address, ['http:', 'https:']);
-      const { status } = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'manual' });
-      if (status >= 500) throw new Error(`${url.host} answers with HTTP status ${status}`);
-      return `${url.host} answers with HTTP status ${status}`;
+      if (options.s3Endpoint === null) throw new NotConfigured('DEFLECTOR_S3_ENDPOINT is not set');
+      const { host } = new URL(options.s3Endpoint);
+      const s3 = new S3Connection({ ...options, s3Timeout: TIMEOUT_MS / 1000, s3Tries: 1 });
+      try {
+        const { module, client } = await s3.live();
+        const { Buckets = [] } = await client.send(new module.ListBucketsCommand({}));
+        return `${host} lets these credentials in and shows them ${counted(Buckets.length, 'bucket')}`;
+      } catch (error) {
+        // Credentials for single buckets may be refused the list of all.
+        if (error instanceof Error && error.name === 'AccessDenied') return `${host} knows these credentials`;
+        throw s3Fault(error, host, 'list');
+      } finally {
+        await s3.close();
+      }
     },
   };
 }

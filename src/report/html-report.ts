@@ -1,10 +1,7 @@
 /** `report.html`: one page for people that carries everything it needs and asks nothing of anyone. */
 import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { readFile, rename, rm } from 'node:fs/promises';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { Label, Verdict } from '../types.js';
+import { readFile } from 'node:fs/promises';
+import type { Label, StreamingStore, Verdict } from '../types.js';
 import { describeDefence } from './describe-defence.js';
 import { FigureCounter, type RunFigures } from './figures.js';
 import type { GalleryItem } from './gallery.js';
@@ -38,6 +35,9 @@ export const REPORT_LIMITS = Object.freeze({
   text: 1024,
 });
 
+/** Characters of the page that are written at a time, at least. */
+const PIECE_CHARACTERS = 64 * 1024;
+
 /** A row of the list of images as the page's script reads it. */
 interface ReportRow {
   readonly key: string;
@@ -50,23 +50,28 @@ interface ReportRow {
 }
 
 /**
- * Writes the page to `path`, whole or not at all. Memory is bounded by {@link REPORT_LIMITS}, not by the number of
+ * Writes the page to a store, whole or not at all. Memory is bounded by {@link REPORT_LIMITS}, not by the number of
  * verdicts.
  *
  * @returns the figures it shows
- * @throws the file system's error when `path` cannot be written, and what the streams throw
+ * @throws what the store and the streams throw
  */
-export async function writeReport(input: ReportInput, path: string): Promise<RunFigures> {
+export async function writeReport(input: ReportInput, store: StreamingStore, key: string): Promise<RunFigures> {
   const { figures, rows } = await gather(input.verdicts);
-  const part = `${path}.part`;
-  try {
-    await pipeline(Readable.from(page(input, figures, rows)), createWriteStream(part));
-    await rename(part, path);
-  } catch (error) {
-    await rm(part, { force: true });
-    throw error;
-  }
+  await store.writeStream(key, encoded(page(input, figures, rows)));
   return figures;
+}
+
+/** Text as UTF-8 in pieces that are worth a write. */
+async function* encoded(texts: AsyncIterable<string>): AsyncGenerator<Uint8Array, void, undefined> {
+  let waiting = '';
+  for await (const text of texts) {
+    waiting += text;
+    if (waiting.length < PIECE_CHARACTERS) continue;
+    yield Buffer.from(waiting);
+    waiting = '';
+  }
+  yield Buffer.from(waiting);
 }
 
 interface Gathered {

@@ -3,12 +3,11 @@
  * imagefolder loader of Hugging Face Datasets reads (a row an image, found by `file_name`).
  */
 import { createHash } from 'node:crypto';
-import { basename, join } from 'node:path';
+import { posix } from 'node:path';
 import { DeflectorError } from '../errors.js';
-import { FileSystemStore } from '../storage/filesystem-store.js';
-import { readLines } from '../storage/lines.js';
-import type { OkVerdict } from '../types.js';
-import { type Existing, LineJournal } from './line-journal.js';
+import type { ObjectStore, OkVerdict } from '../types.js';
+import type { Destination } from './destination.js';
+import type { Existing, Journal } from './journal.js';
 import { formatVerdict } from './verdict-json.js';
 
 /** Longest row of `metadata.jsonl` in bytes. */
@@ -72,7 +71,7 @@ export function defendedName(key: string): string {
   if (!known.test(key)) name = `${key}.image.png`;
   else if (key.endsWith('.png') && !known.test(key.slice(0, -4)) && !key.endsWith('.image.png')) name = key;
   else name = `${key}.png`;
-  const file = basename(name);
+  const file = posix.basename(name);
   if (Buffer.byteLength(file) <= MAX_NAME_BYTES) return name;
   const mark = `~${createHash('sha256').update(key).digest('hex').slice(0, 16)}.png`;
   let short = '';
@@ -85,12 +84,12 @@ export function defendedName(key: string): string {
   return name.slice(0, name.length - file.length) + short + mark;
 }
 
-/** Writes defended images in the order of input. An image is acknowledged when it and its row are on the disk. */
+/** Writes defended images in the order of input. An image is acknowledged when it and its row are durable. */
 export class DefendedDataset {
-  readonly #store: FileSystemStore;
-  readonly #metadata: LineJournal;
+  readonly #store: ObjectStore;
+  readonly #metadata: Journal;
 
-  private constructor(store: FileSystemStore, metadata: LineJournal) {
+  private constructor(store: ObjectStore, metadata: Journal) {
     this.#store = store;
     this.#metadata = metadata;
   }
@@ -101,16 +100,18 @@ export class DefendedDataset {
    * @throws DeflectorError OUTPUT_EXISTS, OUTPUT_LOCKED, RESUME_MISMATCH (fewer rows than acknowledged),
    *   STORE_FULL, STORE_UNAVAILABLE
    */
-  static async open(folder: string, options: ExistingDataset): Promise<DefendedDataset> {
-    const store = new FileSystemStore(folder);
-    const path = join(folder, METADATA);
+  static async open(destination: Destination, options: ExistingDataset): Promise<DefendedDataset> {
+    const { store } = destination;
     // The old rows are still needed where the images they name are to be removed.
-    const metadata = await LineJournal.open(path, options.existing === 'refuse' ? 'refuse' : 'resume');
+    const metadata = await destination.journal(METADATA, options.existing === 'refuse' ? 'refuse' : 'resume');
     try {
-      if (options.existing === 'overwrite') await removeImages(store, path);
+      if (options.existing === 'overwrite') await removeImages(store, metadata);
       const rows = options.existing === 'resume' ? options.rows : 0;
       if (!(await metadata.cutBehind(rows))) {
-        throw new DeflectorError('RESUME_MISMATCH', `Expected at least ${rows} rows in ${path} but found fewer`);
+        throw new DeflectorError(
+          'RESUME_MISMATCH',
+          `Expected at least ${rows} rows in ${destination.place(METADATA)} but found fewer`,
+        );
       }
       await writeCard(store);
       return new DefendedDataset(store, metadata);
@@ -129,12 +130,17 @@ export class DefendedDataset {
     await this.#metadata.append(images.map(({ verdict }) => row(verdict)));
   }
 
+  /** All images are there: makes `metadata.jsonl` whole, where it is not yet. */
+  seal(): Promise<void> {
+    return this.#metadata.seal();
+  }
+
   close(): Promise<void> {
     return this.#metadata.close();
   }
 }
 
-async function writeCard(store: FileSystemStore): Promise<void> {
+async function writeCard(store: ObjectStore): Promise<void> {
   try {
     await store.read('README.md', 0);
   } catch (error) {
@@ -166,8 +172,8 @@ function row(verdict: OkVerdict): string {
   });
 }
 
-async function removeImages(store: FileSystemStore, path: string): Promise<void> {
-  for await (const { text } of readLines(path, MAX_ROW_BYTES)) {
+async function removeImages(store: ObjectStore, metadata: Journal): Promise<void> {
+  for await (const { text } of metadata.resumed(MAX_ROW_BYTES)) {
     const name = text === undefined ? undefined : fileNameOf(text);
     if (name !== undefined) await store.delete(name);
   }

@@ -3,16 +3,18 @@ import { basename } from 'node:path';
 import { DeflectorError } from '../errors.js';
 import { type Line, readLines } from '../storage/lines.js';
 import type { ResultSink, Verdict } from '../types.js';
-import { type Existing, LineJournal } from './line-journal.js';
+import type { Existing, Journal } from './journal.js';
+import { LineJournal } from './line-journal.js';
 import { formatVerdict, MAX_VERDICT_BYTES, parseVerdict } from './verdict-json.js';
 
-/** Verdicts as lines of a file. A verdict is acknowledged when its line is on the disk. */
+/** Verdicts as lines of a journal. A verdict is acknowledged when its line is durable. */
 export class JsonLinesSink implements ResultSink {
-  readonly #path: string;
-  readonly #journal: LineJournal;
+  readonly #name: string;
+  readonly #journal: Journal;
 
-  constructor(path: string, journal: LineJournal) {
-    this.#path = path;
+  /** @param name of the file, for messages */
+  constructor(name: string, journal: Journal) {
+    this.#name = name;
     this.#journal = journal;
   }
 
@@ -23,12 +25,22 @@ export class JsonLinesSink implements ResultSink {
    * @throws DeflectorError RESULTS_INVALID
    */
   async *resumed(): AsyncGenerator<Verdict, void, undefined> {
-    for await (const line of this.#journal.resumed(MAX_VERDICT_BYTES)) yield verdictOf(line, this.#path);
+    for await (const line of this.#journal.resumed(MAX_VERDICT_BYTES)) yield verdictOf(line, this.#name);
   }
 
   /** @throws DeflectorError STORE_FULL, STORE_UNAVAILABLE; the file then ends with the last acknowledged verdict */
   async write(verdicts: readonly Verdict[]): Promise<void> {
     await this.#journal.append(verdicts.map(formatVerdict));
+  }
+
+  /** All verdicts are there: makes the file that readers look for. */
+  seal(): Promise<void> {
+    return this.#journal.seal();
+  }
+
+  /** The verdicts of the finished file, each line a whole one; to be called after `seal`. @throws DeflectorError RESULTS_INVALID */
+  async *verdicts(): AsyncGenerator<Verdict, void, undefined> {
+    for await (const line of this.#journal.sealed(MAX_VERDICT_BYTES)) yield verdictOf(line, this.#name);
   }
 
   close(): Promise<void> {
@@ -42,7 +54,7 @@ export class JsonLinesSink implements ResultSink {
  * @throws DeflectorError OUTPUT_EXISTS, OUTPUT_LOCKED, STORE_FULL, STORE_UNAVAILABLE
  */
 export async function openJsonLinesSink(path: string, options: { existing: Existing }): Promise<JsonLinesSink> {
-  return new JsonLinesSink(path, await LineJournal.open(path, options.existing));
+  return new JsonLinesSink(basename(path), await LineJournal.open(path, options.existing));
 }
 
 /**
@@ -51,11 +63,11 @@ export async function openJsonLinesSink(path: string, options: { existing: Exist
  * @throws DeflectorError RESULTS_INVALID, and the codes of a failed read
  */
 export async function* readVerdicts(path: string): AsyncGenerator<Verdict, void, undefined> {
-  for await (const line of readLines(path, MAX_VERDICT_BYTES)) yield verdictOf(line, path);
+  for await (const line of readLines(path, MAX_VERDICT_BYTES)) yield verdictOf(line, basename(path));
 }
 
-function verdictOf(line: Line, path: string): Verdict {
-  const where = `${basename(path)}, line ${line.number},`;
+function verdictOf(line: Line, name: string): Verdict {
+  const where = `${name}, line ${line.number},`;
   if (line.text === undefined) {
     throw new DeflectorError('RESULTS_INVALID', `${where} is longer than ${MAX_VERDICT_BYTES} bytes`);
   }

@@ -6,38 +6,26 @@ import { DeflectorError } from '../errors.js';
 import { withDescriptor, writeFault } from '../storage/faults.js';
 import { syncFolder } from '../storage/filesystem-store.js';
 import { type Line, readLines } from '../storage/lines.js';
+import { GroupCommit } from './group-commit.js';
+import type { Existing, Journal } from './journal.js';
 import { type Lock, lockFile } from './lock-file.js';
-
-/** What to do about a file that is there already: the three ways of OUTPUT_EXISTS. */
-export type Existing = 'refuse' | 'resume' | 'overwrite';
 
 const LINE_FEED = 0x0a;
 const TAIL_BYTES = 64 * 1024;
 
-interface Waiting {
-  readonly bytes: Buffer;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 /**
  * An append-only file of lines.
- *
- * Lines that are handed over while others are on their way to the disk go together in the next write and sync,
- * so that a slow disk is synced less often and a fast one at once, and no line waits for a clock.
  *
  *     open ──append──▶ writing ──synced──▶ open ──close──▶ closed
  *                         └─failed──▶ broken (cut back to the last synced line; every append fails) ──close──▶ closed
  */
-export class LineJournal {
+export class LineJournal implements Journal {
   readonly #path: string;
   readonly #file: FileHandle;
   readonly #lock: Lock;
   #resumedBytes: number;
   #size: number;
-  #waiting: Waiting[] = [];
-  #writing: Promise<void> | undefined;
-  #fault: DeflectorError | undefined;
+  readonly #commit = new GroupCommit(lines => this.#persist(Buffer.from(`${lines.join('\n')}\n`)));
 
   private constructor(path: string, file: FileHandle, lock: Lock, size: number) {
     this.#path = path;
@@ -78,16 +66,10 @@ export class LineJournal {
     }
   }
 
-  /** The lines that were there when the journal was opened. */
   resumed(maxLineBytes: number): AsyncGenerator<Line, void, undefined> {
     return readLines(this.#path, maxLineBytes, this.#resumedBytes);
   }
 
-  /**
-   * Cuts off all but the first lines of those that were there when the journal was opened; to be called before `append`.
-   *
-   * @returns whether there were that many
-   */
   async cutBehind(lines: number): Promise<boolean> {
     let length = 0;
     let count = 0;
@@ -109,35 +91,9 @@ export class LineJournal {
     return true;
   }
 
-  /**
-   * Appends lines; resolves when they are on the disk. Calls take effect in their order.
-   *
-   * @param lines without their ends, and without line feeds inside
-   * @throws DeflectorError STORE_FULL, STORE_UNAVAILABLE; then the file ends with the last line that was acknowledged
-   */
+  /** After a failure the file ends with the last line that was acknowledged. */
   append(lines: readonly string[]): Promise<void> {
-    if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    if (lines.length === 0) return Promise.resolve();
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ bytes, resolve, reject });
-      this.#writing ??= this.#drain();
-    });
-  }
-
-  async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      try {
-        if (this.#fault !== undefined) throw this.#fault;
-        await this.#persist(Buffer.concat(batch.map(({ bytes }) => bytes)));
-        for (const { resolve } of batch) resolve();
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
-    this.#writing = undefined;
+    return this.#commit.append(lines);
   }
 
   async #persist(bytes: Buffer): Promise<void> {
@@ -149,16 +105,23 @@ export class LineJournal {
       await this.#file.datasync();
       this.#size += bytes.length;
     } catch (error) {
-      this.#fault = writeFault(error, this.#path);
       // What could not be written whole is taken back; where even that fails, resuming cuts it off.
       await this.#file.truncate(this.#size).catch(() => undefined);
-      throw this.#fault;
+      throw writeFault(error, this.#path);
     }
   }
 
-  /** Waits for what was appended, and gives the file and the lock back. */
+  /** The journal is the file already. */
+  async seal(): Promise<void> {
+    await this.#commit.settled();
+  }
+
+  sealed(maxLineBytes: number): AsyncGenerator<Line, void, undefined> {
+    return readLines(this.#path, maxLineBytes);
+  }
+
   async close(): Promise<void> {
-    await this.#writing;
+    await this.#commit.settled();
     try {
       await this.#file.close();
     } finally {

@@ -1,6 +1,6 @@
 /** The fetch stage: from an image key to pixels ready for the defence. CPU and input/output only, no model. */
 import { createHash } from 'node:crypto';
-import { DeflectorError } from '../errors.js';
+import { DeflectorError, ERROR_CATALOGUE } from '../errors.js';
 import type { FailedImage, FetchedImage, JobItem, ObjectStore, RgbImage } from '../types.js';
 import { type Clock, toVerdictError } from './common.js';
 
@@ -20,7 +20,7 @@ export interface FetchLimits {
 /**
  * Reads, checks and decodes one image. A bad image is data: it comes back as a `FailedImage`.
  *
- * @throws DeflectorError of kind `retryable` when the store, not the image, is at fault
+ * @throws DeflectorError of another kind than `terminal` when the store, not the image, is at fault
  */
 export async function fetchImage(
   item: JobItem,
@@ -41,7 +41,7 @@ export async function fetchImage(
     const pixels = await ports.decode(bytes);
     return { index, key, sha256, pixels, ms: { fetch: read - started, decode: ports.clock.now() - read } };
   } catch (error) {
-    if (!(error instanceof DeflectorError) || error.retryable) throw error;
+    if (!(error instanceof DeflectorError) || ERROR_CATALOGUE[error.code].kind !== 'terminal') throw error;
     const ms =
       sha256 === undefined
         ? { fetch: ports.clock.now() - started, decode: 0 }

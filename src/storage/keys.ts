@@ -25,6 +25,10 @@ export function checkKey(key: string): void {
   if (fault !== undefined) throw new DeflectorError('KEY_INVALID', `${fault}: ${JSON.stringify(shorten(key))}`);
 }
 
+export function isKey(text: string): boolean {
+  return keyFault(text) === undefined;
+}
+
 function keyFault(key: string): string | undefined {
   if (key === '') return 'The key is empty';
   if (key.includes('\0')) return 'The key holds a NUL';

@@ -8,7 +8,7 @@ import { parse as parseCsv } from 'csv-parse/sync';
 import { type DeflectorError, invalid } from '../errors.js';
 import type { VerdictError } from '../types.js';
 import { checkKey, shorten } from './keys.js';
-import { type Line, readLines } from './lines.js';
+import { type Line, splitLines } from './lines.js';
 
 /** Fields that can hold the key, in the order in which they are looked for. */
 const KEY_FIELDS = ['key', 'file_name', 'image', 'path'] as const;
@@ -31,7 +31,15 @@ export interface ManifestEntry {
 /** What could be made of a line. */
 type Record = { readonly line: number } & ({ readonly key: string } | { readonly fault: string });
 
-type RecordReader = (path: string) => AsyncGenerator<Record, void, undefined>;
+/** Opens a manifest for reading, from its beginning. */
+export type OpenManifest = () => AsyncIterable<Uint8Array>;
+
+type RecordReader = (manifest: Manifest) => AsyncGenerator<Record, void, undefined>;
+
+interface Manifest {
+  readonly name: string;
+  readonly open: OpenManifest;
+}
 
 const READERS: Readonly<{ [extension: string]: RecordReader | undefined }> = {
   '.txt': textRecords,
@@ -47,12 +55,13 @@ export function isManifest(path: string): boolean {
 /**
  * Reads a manifest in bounded memory. Bad lines become entries with an error; the rest goes on.
  *
+ * @param path only tells the manifest's name
  * @throws DeflectorError SETTINGS_INVALID for a table without a column of keys, and the codes of a failed read
  */
-export async function* readManifest(path: string): AsyncGenerator<ManifestEntry, void, undefined> {
+export async function* readManifest(path: string, open: OpenManifest): AsyncGenerator<ManifestEntry, void, undefined> {
   const name = basename(path);
   const reader = READERS[extname(path).toLowerCase()]!;
-  for await (const record of reader(path)) {
+  for await (const record of reader({ name, open })) {
     if ('fault' in record) {
       const message = `${name}, line ${record.line}: ${record.fault}`;
       yield { key: `${name}:${record.line}`, error: { code: 'MANIFEST_LINE_INVALID', message, retryable: false } };
@@ -71,14 +80,14 @@ export async function* readManifest(path: string): AsyncGenerator<ManifestEntry,
   }
 }
 
-async function* textRecords(path: string): AsyncGenerator<Record, void, undefined> {
-  for await (const { number, text } of manifestLines(path)) {
+async function* textRecords(manifest: Manifest): AsyncGenerator<Record, void, undefined> {
+  for await (const { number, text } of manifestLines(manifest)) {
     yield text === undefined ? tooLong(number) : { line: number, key: text };
   }
 }
 
-async function* objectRecords(path: string): AsyncGenerator<Record, void, undefined> {
-  for await (const { number, text } of manifestLines(path)) {
+async function* objectRecords(manifest: Manifest): AsyncGenerator<Record, void, undefined> {
+  for await (const { number, text } of manifestLines(manifest)) {
     yield text === undefined ? tooLong(number) : objectRecord(number, text);
   }
 }
@@ -99,15 +108,15 @@ function objectRecord(line: number, text: string): Record {
   return typeof key === 'string' ? { line, key } : { line, fault: `expected one of ${KEY_FIELDS.join(', ')} as text` };
 }
 
-async function* tableRecords(path: string): AsyncGenerator<Record, void, undefined> {
+async function* tableRecords(manifest: Manifest): AsyncGenerator<Record, void, undefined> {
   let header: readonly string[] | undefined;
   let column = -1;
-  for await (const { line, fields, fault } of rows(path)) {
+  for await (const { line, fields, fault } of rows(manifest)) {
     if (header === undefined) {
       column = KEY_FIELDS.map(name => fields.indexOf(name)).find(place => place >= 0) ?? -1;
       if (column < 0) {
         const expected = `a header with one of ${KEY_FIELDS.join(', ')}`;
-        throw invalid(`INPUT ${basename(path)}`, expected, fault ?? fields.join(','));
+        throw invalid(`INPUT ${manifest.name}`, expected, fault ?? fields.join(','));
       }
       header = fields;
     } else if (fault !== undefined) {
@@ -130,8 +139,8 @@ interface Row {
  * The rows of a table. A quoted field may hold line ends; where a quote is never closed, only the line that
  * opened it is bad, and reading goes on with the line behind it.
  */
-async function* rows(path: string): AsyncGenerator<Row, void, undefined> {
-  const lines = manifestLines(path);
+async function* rows(manifest: Manifest): AsyncGenerator<Row, void, undefined> {
+  const lines = manifestLines(manifest);
   const ahead: Line[] = [];
   const lineAt = async (place: number): Promise<Line | undefined> => {
     while (ahead.length <= place) {
@@ -179,8 +188,8 @@ function tooLong(line: number): { line: number; fault: string } {
 }
 
 /** The lines of a manifest that are not blank, without a byte order mark and carriage returns at their ends. */
-async function* manifestLines(path: string): AsyncGenerator<Line, void, undefined> {
-  for await (const line of readLines(path, MAX_MANIFEST_LINE_BYTES)) {
+async function* manifestLines({ open }: Manifest): AsyncGenerator<Line, void, undefined> {
+  for await (const line of splitLines(open(), MAX_MANIFEST_LINE_BYTES)) {
     let text = line.text;
     if (text !== undefined) {
       if (line.number === 1 && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);

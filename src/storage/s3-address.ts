@@ -1,6 +1,6 @@
 /** Addresses of the form `s3://bucket/key`, and lists of those that untrusted callers may name. */
 import { DeflectorError } from '../errors.js';
-import { shorten } from './keys.js';
+import { isKey, shorten } from './keys.js';
 
 /** A place in S3. The key is taken as written: nothing in it is percent-encoded. */
 export interface S3Address {
@@ -17,10 +17,11 @@ export function isS3Address(text: string): boolean {
   return /^s3:\/\//i.test(text);
 }
 
-/** @returns `undefined` where the text is no address in S3, or its bucket no name of one */
+/** @returns `undefined` where the text is no address in S3, its bucket no name of one, or its key none that a file could have */
 export function parseS3Address(text: string): S3Address | undefined {
   const [, bucket = '', key = ''] = /^s3:\/\/([^/]*)(?:\/(.*))?$/is.exec(text) ?? [];
-  return BUCKET.test(bucket) ? { bucket, key } : undefined;
+  const path = key.replace(/\/$/, '');
+  return BUCKET.test(bucket) && (path === '' || isKey(path)) ? { bucket, key } : undefined;
 }
 
 export function formatS3Address({ bucket, key }: S3Address): string {

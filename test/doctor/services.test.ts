@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, it } from 'node:test';
+import { resolveSettings } from '../../src/config/settings.js';
 import { find } from '../../src/doctor/finding.js';
 import { examineRedis, examineS3 } from '../../src/doctor/services.js';
 import { checkLeaks } from '../helpers/leaks.js';
+import { startS3Server } from '../helpers/s3-server.js';
 
 checkLeaks();
 
@@ -84,20 +86,49 @@ describe('Redis', () => {
 });
 
 describe('S3', () => {
-  it('works when it answers, even by a refusal', async () => {
-    const host = await listening(createHttpServer((_, response) => response.writeHead(403).end()));
-    const finding = await find(examineS3(`http://${host}`));
-    assert.deepEqual([finding.status, finding.detail], ['works', `${host} answers with HTTP status 403`]);
+  const options = (s3Endpoint: string | null) => ({ ...resolveSettings({}), s3Endpoint });
+  const answering = async (status: number, code: string) => {
+    const body = `<Error><Code>${code}</Code></Error>`;
+    const serve = (_: unknown, response: ServerResponse) =>
+      response.writeHead(status, { connection: 'close' }).end(body);
+    return listening(createHttpServer(serve));
+  };
+
+  it('works when a real server lets the credentials in, and does not when they are wrong', async () => {
+    const server = await startS3Server();
+    try {
+      const { host } = new URL(server.endpoint);
+      await server.bucket();
+      const works = await find(examineS3(options(server.endpoint)));
+      assert.deepEqual(
+        [works.status, works.detail],
+        ['works', `${host} lets these credentials in and shows them 1 bucket`],
+      );
+      const secret = process.env.AWS_SECRET_ACCESS_KEY;
+      process.env.AWS_SECRET_ACCESS_KEY = 'test-secret-wrong';
+      const refused = await find(examineS3(options(server.endpoint)));
+      process.env.AWS_SECRET_ACCESS_KEY = secret;
+      assert.equal(refused.status, 'does not work');
+      assert.match(refused.detail, /^The credentials for S3 do not hold \(SignatureDoesNotMatch\)/);
+      assert.doesNotMatch(JSON.stringify(refused), /test-secret/);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('works where only the list of all buckets is refused', async () => {
+    const host = await answering(403, 'AccessDenied');
+    const finding = await find(examineS3(options(`http://${host}`)));
+    assert.deepEqual([finding.status, finding.detail], ['works', `${host} knows these credentials`]);
   });
 
   it('does not work when it is out of order or nobody is there', async () => {
-    const host = await listening(createHttpServer((_, response) => response.writeHead(503).end()));
-    assert.match((await find(examineS3(`http://${host}`))).detail, /503/);
-    assert.match((await find(examineS3(`http://${await nobody()}`))).detail, /ECONNREFUSED/);
-    assert.equal((await find(examineS3('s3://bucket'))).detail, 'the address begins with s3://');
+    const host = await answering(503, 'SlowDown');
+    assert.match((await find(examineS3(options(`http://${host}`)))).detail, /503/);
+    assert.match((await find(examineS3(options(`http://${await nobody()}`)))).detail, /ECONNREFUSED/);
   });
 
   it('is not configured where there is no address', async () => {
-    assert.equal((await find(examineS3(undefined))).status, 'not configured');
+    assert.equal((await find(examineS3(options(null)))).status, 'not configured');
   });
 });

@@ -1,7 +1,7 @@
 /** A real S3 server (versitygw) on loopback, with its data in a temporary folder, and a proxy that disturbs it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
@@ -28,6 +28,8 @@ export interface S3Server {
   bucket(): Promise<{ readonly name: string; readonly folder: string }>;
   /** A connection with short patience, closed with the server. */
   connect(options?: Partial<S3Options>): S3Connection;
+  /** Objects and parts of objects there now: tells how far a writer has come. */
+  objects(): number;
   stop(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export async function startS3Server(): Promise<S3Server> {
       await mkdir(join(data, name));
       return { name, folder: join(data, name) };
     },
+    objects: () => countFiles(data),
     connect: (options = {}) => {
       const connection = new S3Connection({ ...QUICK, s3Endpoint: endpoint, ...options });
       connections.push(connection);
@@ -80,6 +83,16 @@ export async function startS3Server(): Promise<S3Server> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** What goes away while it is counted counts as gone. */
+function countFiles(folder: string): number {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    return entries.reduce((sum, entry) => sum + (entry.isDirectory() ? countFiles(join(folder, entry.name)) : 1), 0);
+  } catch {
+    return 0;
+  }
 }
 
 const QUICK: S3Options = { s3Endpoint: null, s3Region: null, s3Addressing: 'auto', s3Timeout: 10, s3Tries: 3 };

@@ -129,6 +129,24 @@ describe('the embedded pipeline', () => {
     }
   });
 
+  it('ends where no image could be read: a store that is out of reach or lets nobody in', async () => {
+    for (const [code, tries] of [
+      ['STORE_UNREACHABLE', 3],
+      ['STORE_DENIED', 1],
+      ['STORE_NOT_FOUND', 1],
+    ] as const) {
+      const { items, ports } = job(1);
+      const [store] = ports.stores as [MemoryStore];
+      let reads = 0;
+      store.read = () => {
+        reads++;
+        return Promise.reject(new DeflectorError(code, 'down'));
+      };
+      await assert.rejects(runEmbedded(items(), ports, LIMITS, {}, NEVER), { code });
+      assert.equal(reads, tries);
+    }
+  });
+
   it('asked to stop, finishes what is on its way and lists nothing more', async () => {
     const stop = new AbortController();
     const { items, ports, seen, published, keys } = job(100);

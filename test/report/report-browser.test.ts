@@ -8,6 +8,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { type GalleryItem, galleryItem, selectGallery } from '../../src/report/gallery.js';
 import { writeReport } from '../../src/report/html-report.js';
 import { visibleText } from '../../src/report/visible-text.js';
+import { FileSystemStore } from '../../src/storage/filesystem-store.js';
 import { CHROMIUM, launchChromium } from '../helpers/chromium.js';
 import { TEST_LABELS, testExplanation } from '../helpers/explanations.js';
 import { HOSTILE_KEYS, testCounts, testRun, testVerdicts } from '../helpers/reports.js';
@@ -38,7 +39,8 @@ describe('report.html in a browser', {
     }
     await writeReport(
       { run: testRun(COUNT), verdicts: testVerdicts(COUNT), gallery: gallery(), labels: TEST_LABELS },
-      path,
+      new FileSystemStore(folder),
+      'report.html',
     );
     browser = await launchChromium();
   });

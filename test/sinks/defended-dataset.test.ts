@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parse as parseYaml } from 'yaml';
 import { DefendedDataset, type DefendedImage, defendedName } from '../../src/sinks/defended-dataset.js';
+import { FolderDestination } from '../../src/sinks/destination.js';
 import { FileSystemStore } from '../../src/storage/filesystem-store.js';
 import { withCode } from '../conformance/object-store.js';
 import { collect, temporaryFolder } from '../helpers/files.js';
@@ -30,7 +31,7 @@ async function files(folder: string): Promise<string[]> {
 describe('DefendedDataset', () => {
   it('mirrors the folders of the input, with a row an image in the order of input', async t => {
     const folder = join(await temporaryFolder(t), 'defended');
-    const dataset = await DefendedDataset.open(folder, { existing: 'refuse' });
+    const dataset = await DefendedDataset.open(new FolderDestination(folder), { existing: 'refuse' });
     await dataset.write(['dogs/2.png', 'cats/1.jpg', 'plain'].map(image));
     await dataset.close();
     assert.deepEqual(await files(folder), [
@@ -62,31 +63,37 @@ describe('DefendedDataset', () => {
   it('goes on behind the rows that the job acknowledges and gives the same dataset as without a break', async t => {
     const images = ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg'].map(image);
     const folder = await temporaryFolder(t);
-    const first = await DefendedDataset.open(folder, { existing: 'refuse' });
+    const first = await DefendedDataset.open(new FolderDestination(folder), { existing: 'refuse' });
     await first.write(images.slice(0, 3));
     await first.close();
     await writeFile(join(folder, 'metadata.jsonl'), '{"file_name":"to', { flag: 'a' });
-    const second = await DefendedDataset.open(folder, { existing: 'resume', rows: 2 });
+    const second = await DefendedDataset.open(new FolderDestination(folder), { existing: 'resume', rows: 2 });
     await second.write(images.slice(2));
     await second.close();
     assert.deepEqual(
       (await rows(folder)).map(({ key }) => key),
       ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg'],
     );
-    await assert.rejects(DefendedDataset.open(folder, { existing: 'resume', rows: 5 }), withCode('RESUME_MISMATCH'));
-    const third = await DefendedDataset.open(folder, { existing: 'resume', rows: 0 });
+    await assert.rejects(
+      DefendedDataset.open(new FolderDestination(folder), { existing: 'resume', rows: 5 }),
+      withCode('RESUME_MISMATCH'),
+    );
+    const third = await DefendedDataset.open(new FolderDestination(folder), { existing: 'resume', rows: 0 });
     await third.close();
     assert.deepEqual(await rows(folder), []);
   });
 
   it('starts over by removing the images it made, and nothing else', async t => {
     const folder = await temporaryFolder(t);
-    const first = await DefendedDataset.open(folder, { existing: 'refuse' });
+    const first = await DefendedDataset.open(new FolderDestination(folder), { existing: 'refuse' });
     await first.write([image('a.jpg')]);
     await first.close();
     await writeFile(join(folder, 'mine.txt'), 'mine');
-    await assert.rejects(DefendedDataset.open(folder, { existing: 'refuse' }), withCode('OUTPUT_EXISTS'));
-    const second = await DefendedDataset.open(folder, { existing: 'overwrite' });
+    await assert.rejects(
+      DefendedDataset.open(new FolderDestination(folder), { existing: 'refuse' }),
+      withCode('OUTPUT_EXISTS'),
+    );
+    const second = await DefendedDataset.open(new FolderDestination(folder), { existing: 'overwrite' });
     await second.write([image('b.jpg')]);
     await second.close();
     assert.deepEqual(await files(folder), ['README.md', 'b.jpg.png', 'metadata.jsonl', 'mine.txt']);
@@ -95,20 +102,23 @@ describe('DefendedDataset', () => {
 
   it('has a card by which the loader finds metadata and images whatever the folders are called', async t => {
     const folder = await temporaryFolder(t);
-    await (await DefendedDataset.open(folder, { existing: 'refuse' })).close();
+    await (await DefendedDataset.open(new FolderDestination(folder), { existing: 'refuse' })).close();
     const card = await readFile(join(folder, 'README.md'), 'utf8');
     // Seen with datasets 5.2.0: without `configs`, folders `train` and `test` become splits without metadata.
     const { configs } = parseYaml(card.split('---\n')[1]!);
     const path = ['metadata.jsonl', '**/*.png'];
     assert.deepEqual(configs, [{ config_name: 'default', data_files: [{ split: 'train', path }] }]);
     await writeFile(join(folder, 'README.md'), 'mine');
-    await (await DefendedDataset.open(folder, { existing: 'overwrite' })).close();
+    await (await DefendedDataset.open(new FolderDestination(folder), { existing: 'overwrite' })).close();
     assert.equal(await readFile(join(folder, 'README.md'), 'utf8'), 'mine');
   });
 
   it('gives its lock back when it cannot be opened', async t => {
     const folder = await temporaryFolder(t);
-    await assert.rejects(DefendedDataset.open(folder, { existing: 'resume', rows: 1 }), withCode('RESUME_MISMATCH'));
+    await assert.rejects(
+      DefendedDataset.open(new FolderDestination(folder), { existing: 'resume', rows: 1 }),
+      withCode('RESUME_MISMATCH'),
+    );
     assert.ok(!existsSync(join(folder, 'metadata.jsonl.lock')));
   });
 });
