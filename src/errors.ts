@@ -40,6 +40,10 @@ export const ERROR_CATALOGUE = {
   KEY_INVALID: { kind: 'terminal', remedy: 'Keys are relative, without "..", NUL or an absolute path.' },
   MANIFEST_LINE_INVALID: { kind: 'terminal', remedy: 'Correct the line of the manifest that the message names.' },
   SHARD_INVALID: { kind: 'terminal', remedy: 'The archive is cut off, damaged or no tar; make it again.' },
+  LABEL_UNKNOWN: {
+    kind: 'terminal',
+    remedy: "Name the class by its WordNet id, its name or its index, as the model's config.json does.",
+  },
   RESULTS_INVALID: {
     kind: 'usage',
     remedy: 'The file holds no verdicts of Deflector, or was changed by hand; make it again.',

@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { DeflectorError } from '../errors.js';
 import { visibleText } from '../report/visible-text.js';
 import { VERSION } from '../version.js';
+import { registerAttack } from './attack.js';
 import { registerBench } from './bench.js';
 import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
@@ -20,6 +21,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerRun,
   registerDefend,
   registerExplain,
+  registerAttack,
   registerModels,
   registerDoctor,
   registerBench,

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { ResolvedOptions, UserOptions } from '../config/settings.js';
 import { readSettingsFile } from '../config/settings-file.js';
-import { defaultText, flagOf, SETTING_NAMES, SETTINGS, type SettingGroup } from '../config/table.js';
+import { defaultText, flagOf, SETTING_NAMES, SETTINGS, type SettingGroup, type SettingName } from '../config/table.js';
 
 const HEADINGS: Readonly<Record<SettingGroup, string>> = {
   defence: 'Defence settings:',
@@ -53,9 +53,16 @@ export async function settingsFromCommand(
 }
 
 function addGroup(command: Command, group: SettingGroup): Command {
-  for (const name of SETTING_NAMES) {
-    const { type, help, group: own } = SETTINGS[name];
-    if (own !== group) continue;
+  return addSettings(
+    command,
+    SETTING_NAMES.filter(name => SETTINGS[name].group === group),
+  );
+}
+
+/** Adds some of the settings. */
+export function addSettings(command: Command, names: readonly SettingName[]): Command {
+  for (const name of names) {
+    const { type, help, group } = SETTINGS[name];
     const value = type.placeholder === undefined ? '' : ` <${type.placeholder}>`;
     const otherwise = type.placeholder === undefined ? '' : ` (default: ${defaultText(name)})`;
     command.addOption(new Option(`${flagOf(name)}${value}`, `${help}${otherwise}`).helpGroup(HEADINGS[group]));

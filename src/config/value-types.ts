@@ -51,6 +51,21 @@ export function number(min: number, max: number): ValueType<number> {
   };
 }
 
+/** A number, or a quotient of two: strengths are thought of in steps of 1/255. */
+export function fraction(min: number, max: number): ValueType<number> {
+  const plain = number(min, max);
+  return {
+    expected: `a number from ${min} to ${max}, or a fraction such as 8/255`,
+    placeholder: 'x',
+    parse: value => {
+      const [above, below, ...rest] = typeof value === 'string' ? value.split('/') : [];
+      if (above === undefined || below === undefined || rest.length > 0) return plain.parse(value);
+      return plain.parse(toNumber(above) / toNumber(below));
+    },
+    print: value => value,
+  };
+}
+
 /** A value, or `auto`, which is `null` in the resolved settings: the defence works it out for each image. */
 export function orAuto<T>(type: ValueType<T>): ValueType<T | null> {
   return {

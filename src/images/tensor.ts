@@ -72,3 +72,26 @@ export function writePlanes(
     for (let p = 0; p < pixels; p++, to += step) out[to] = planes[channel * pixels + p]! * scale + bias;
   }
 }
+
+/**
+ * Reads the gradient of one item of a batch, back to the pixels that {@link writePlanes} wrote it from.
+ *
+ * @param gradient with respect to the tensor
+ * @returns with respect to the planes: float32 [3, pixels], RGB
+ */
+export function readGradient(
+  gradient: Float32Array,
+  pixels: number,
+  format: TensorFormat,
+  offset: number,
+): Float32Array {
+  const planes = new Float32Array(3 * pixels);
+  const step = format.layout === 'nhwc' ? 3 : 1;
+  for (let channel = 0; channel < 3; channel++) {
+    const place = format.channels === 'rgb' ? channel : 2 - channel;
+    let from = offset + (format.layout === 'nhwc' ? place : place * pixels);
+    const scale = format.scale[channel]!;
+    for (let p = 0; p < pixels; p++, from += step) planes[channel * pixels + p] = gradient[from]! * scale;
+  }
+  return planes;
+}

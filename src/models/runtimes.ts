@@ -1,8 +1,9 @@
 /** What can execute a model. A runtime is asked for by its name and never replaced by another in silence. */
 import { invalid } from '../errors.js';
-import type { Classifier } from '../types.js';
+import type { Classifier, DifferentiableClassifier } from '../types.js';
 import type { Model } from './model.js';
 import { createOnnxClassifier, probeProvider } from './onnx-classifier.js';
+import { createOnnxDifferentiableClassifier } from './onnx-gradient.js';
 
 export interface RuntimeOptions {
   /** Threads that compute one batch. Default 1. */
@@ -20,6 +21,8 @@ export interface Runtime {
   probe(): Promise<string>;
   /** @throws DeflectorError RUNTIME_UNAVAILABLE, MODEL_INVALID, MODEL_UNSUPPORTED */
   open(model: Model, options: RuntimeOptions): Promise<Classifier>;
+  /** The same with gradients. @throws DeflectorError MODEL_UNSUPPORTED naming the operator that has none */
+  openDifferentiable(model: Model, options: RuntimeOptions): Promise<DifferentiableClassifier>;
 }
 
 const CPU = { provider: 'cpu', runtime: 'onnxruntime-cpu' };
@@ -28,6 +31,7 @@ const ONNX_RUNTIME_CPU: Runtime = {
   name: CPU.runtime,
   probe: async () => `onnxruntime-node ${await probeProvider(CPU)}`,
   open: (model, options) => createOnnxClassifier(model, { ...options, ...CPU }),
+  openDifferentiable: (model, options) => createOnnxDifferentiableClassifier(model, { ...options, ...CPU }),
 };
 
 /** All runtimes; `auto` stands for the first. */
@@ -57,4 +61,17 @@ export function openClassifier(
   options: RuntimeOptions & { readonly runtime?: string } = {},
 ): Promise<Classifier> {
   return runtimeCalled(options.runtime ?? 'auto').open(model, options);
+}
+
+/**
+ * Makes a model live with its gradients.
+ *
+ * @param runtime name of a runtime, or `auto`
+ * @throws DeflectorError as {@link openClassifier}; MODEL_UNSUPPORTED naming an operator that has no gradient
+ */
+export function openDifferentiable(
+  model: Model,
+  options: RuntimeOptions & { readonly runtime?: string } = {},
+): Promise<DifferentiableClassifier> {
+  return runtimeCalled(options.runtime ?? 'auto').openDifferentiable(model, options);
 }

@@ -27,6 +27,8 @@ export interface ProgressOptions {
   readonly tty: boolean;
   /** Images of the job, where known already. */
   readonly total?: number;
+  /** What the images that `suspicious` counts are called. Default `suspicious`. */
+  readonly note?: string;
   /** Default: standard error, so that standard output stays free for results. */
   readonly stream?: NodeJS.WritableStream & { readonly columns?: number };
   /** Milliseconds that only grow. */
@@ -44,7 +46,7 @@ const DEFAULT_COLUMNS = 80;
 export function createProgress(options: ProgressOptions): Progress {
   if (options.quiet) return { setTotal() {}, update() {}, stop() {} };
   const stream = options.stream ?? process.stderr;
-  const tracker = new Tracker(options.total, options.now ?? (() => performance.now()));
+  const tracker = new Tracker(options.total, options.now ?? (() => performance.now()), options.note ?? 'suspicious');
   return options.tty ? bar(tracker, stream) : lines(tracker, stream);
 }
 
@@ -53,11 +55,13 @@ class Tracker {
   counts: ProgressCounts = { done: 0, suspicious: 0, failed: 0 };
   total: number | undefined;
   readonly now: () => number;
+  readonly note: string;
   readonly #samples: { at: number; done: number }[] = [];
 
-  constructor(total: number | undefined, now: () => number) {
+  constructor(total: number | undefined, now: () => number, note: string) {
     this.total = total;
     this.now = now;
+    this.note = note;
   }
 
   get started(): boolean {
@@ -102,7 +106,7 @@ function lines(tracker: Tracker, stream: NodeJS.WritableStream): Progress {
       `${grouped(done)}${of} ${done === 1 && of === '' ? 'image' : 'images'}${share}`,
       speed && `${speed} a second`,
       left && `${left} left`,
-      `${grouped(suspicious)} suspicious`,
+      `${grouped(suspicious)} ${tracker.note}`,
       `${grouped(failed)} failed`,
     ];
     stream.write(`${words.filter(Boolean).join(', ')}\n`);
@@ -167,7 +171,7 @@ function barLine(tracker: Tracker, columns: number): string {
   const parts = [
     share === undefined ? counted(done, 'image') : `${Math.floor(share * 100)} %`,
     ...(total === undefined ? [] : [`${grouped(done)}/${grouped(total)}`]),
-    `${grouped(suspicious)} suspicious`,
+    `${grouped(suspicious)} ${tracker.note}`,
     `${grouped(failed)} failed`,
     ...(left === undefined ? [] : [`${left} left`]),
     ...(speed === undefined ? [] : [`${speed}/s`]),
