@@ -183,6 +183,8 @@ class Job {
       // Nothing is written before it is known that this is the job whose results lie here.
       const items = this.#inputs.items(key => this.#passed(key));
       await this.#passOver(sink.resumed(), items);
+      await this.#out.sweep(false);
+      await this.#out.folder(JOB_FILES.defended).sweep(true);
       await this.#save(this.#summary('running'));
       this.#begun = true;
       this.#observer.started?.(this.#pool.info);

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { invalid } from '../errors.js';
 import { systemCode } from '../storage/faults.js';
-import { FileSystemStore } from '../storage/filesystem-store.js';
+import { FileSystemStore, removePartialWrites } from '../storage/filesystem-store.js';
 import { asFolder, formatS3Address, isS3Address, parseS3Address, type S3Address } from '../storage/s3-address.js';
 import type { S3Connection } from '../storage/s3-connection.js';
 import type { StreamingStore } from '../types.js';
@@ -24,6 +24,12 @@ export interface Destination {
    * @throws DeflectorError OUTPUT_EXISTS, OUTPUT_LOCKED, and the codes of a failed write
    */
   journal(name: string, existing: Existing): Promise<Journal>;
+  /**
+   * Removes what writes left half done when their process was killed; for the one writer, who holds the journal.
+   *
+   * @param below also in the folders below
+   */
+  sweep(below: boolean): Promise<void>;
   /** Finds out before any work whether results can go here. @throws DeflectorError SETTINGS_INVALID, STORE_* */
   check(): Promise<void>;
 }
@@ -57,6 +63,10 @@ export class FolderDestination implements Destination {
     return LineJournal.open(resolve(this.#path, name), existing);
   }
 
+  sweep(below: boolean): Promise<void> {
+    return removePartialWrites(resolve(this.#path), below);
+  }
+
   async check(): Promise<void> {
     const stats = await stat(resolve(this.#path)).catch(error => systemCode(error));
     if (stats === 'ENOTDIR' || (typeof stats === 'object' && !stats.isDirectory())) {
@@ -87,6 +97,10 @@ class S3Destination implements Destination {
 
   journal(name: string, existing: Existing): Promise<Journal> {
     return ObjectJournal.open(this.store, name, existing, this.place(name));
+  }
+
+  async sweep(): Promise<void> {
+    // An object is there whole or not at all.
   }
 
   async check(): Promise<void> {

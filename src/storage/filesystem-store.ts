@@ -368,3 +368,21 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.close();
   }
 }
+
+/**
+ * Removes what writes into a folder left half done when their process was killed. For a folder that nobody else writes to.
+ *
+ * @param recursive also in the folders below
+ * @throws DeflectorError STORE_UNAVAILABLE
+ */
+export async function removePartialWrites(folder: string, recursive: boolean): Promise<void> {
+  try {
+    for await (const entry of await opendir(folder)) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory() && recursive) await removePartialWrites(path, recursive);
+      else if (entry.isFile() && entry.name.startsWith(TEMPORARY_PREFIX)) await rm(path);
+    }
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw writeFault(error, folder);
+  }
+}

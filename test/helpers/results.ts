@@ -1,6 +1,6 @@
 /** Reads what a job leaves. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Verdict } from '../../src/types.js';
 
@@ -20,13 +20,11 @@ export async function verdictsOf(path: string): Promise<Verdict[]> {
 
 /** Digests of all files below a folder, by their paths. */
 export async function digestsBelow(folder: string): Promise<Record<string, string>> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const paths = entries.filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name));
-  const digests = paths.sort().map(async path => {
-    const digest = createHash('sha256')
-      .update(await readFile(path))
-      .digest('hex');
-    return [path.slice(folder.length + 1), digest] as const;
+  const paths = (await readdir(folder, { recursive: true })).sort();
+  const digests = paths.map(async path => {
+    if ((await stat(join(folder, path))).isDirectory()) return [];
+    const bytes = await readFile(join(folder, path));
+    return [[path, createHash('sha256').update(bytes).digest('hex')] as const];
   });
-  return Object.fromEntries(await Promise.all(digests));
+  return Object.fromEntries((await Promise.all(digests)).flat());
 }

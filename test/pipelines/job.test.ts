@@ -131,7 +131,11 @@ describe('a job', () => {
     const path = join(folder, 'out/results.jsonl');
     const text = await readFile(path, 'utf8');
     await writeFile(path, text.slice(0, text.lastIndexOf('"key":"00006.png"') + 5));
+    // What a write that was cut off leaves behind.
+    const partial = ['.deflector-partial-00', 'defended/.deflector-partial-01'].map(name => join(folder, 'out', name));
+    for (const name of partial) await writeFile(name, 'half');
     await run('out', { existing: 'resume' });
+    for (const name of partial) await assert.rejects(stat(name), { code: 'ENOENT' });
     assert.deepEqual(await lines('out'), await lines('whole'));
     const [metadata, expected] = await Promise.all(
       ['out', 'whole'].map(name => readFile(join(folder, name, 'defended/metadata.jsonl'), 'utf8')),
