@@ -75,6 +75,24 @@ export const ERROR_CATALOGUE = {
   },
   STORE_UNAVAILABLE: { kind: 'retryable', remedy: 'Check that the store is reachable and the credentials are right.' },
   STORE_FULL: { kind: 'retryable', remedy: 'Free space at the destination, then go on with --resume.' },
+  QUEUE_UNAVAILABLE: {
+    kind: 'service',
+    remedy: 'Check --redis-url, that Redis runs there, and the name and password in the address.',
+  },
+  QUEUE_UNSUITABLE: { kind: 'service', remedy: 'Change the configuration of Redis as the message says.' },
+  JOB_NOT_FOUND: { kind: 'usage', remedy: 'See `deflector jobs list`.' },
+  JOB_MISMATCH: {
+    kind: 'usage',
+    remedy: 'Go on with the settings, model and inputs that the job began with, or choose another --job.',
+  },
+  JOB_UNFINISHED: {
+    kind: 'usage',
+    remedy: 'Wait for the job with `deflector jobs wait`, or see `deflector jobs dead`.',
+  },
+  WORKER_UNFIT: {
+    kind: 'retryable',
+    remedy: 'Give this worker the model and the folders that the job names; other workers go on meanwhile.',
+  },
   WORKER_LOST: { kind: 'retryable', remedy: 'A worker thread ended unexpectedly; see the cause.' },
   INTERRUPTED: { kind: 'retryable', remedy: 'Go on with --resume.' },
   INTERNAL: { kind: 'retryable', remedy: 'This is a defect of Deflector; please report it with the message.' },
