@@ -8,6 +8,9 @@ const TITLES = {
   job: 'Bulk jobs',
   storage: 'S3 storage',
   output: 'Output',
+  queue: 'Redis',
+  producer: 'Producer of the distributed pipeline',
+  worker: 'Workers',
 };
 
 const cell = text => text.replaceAll('|', '\\|');

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { provideBrowser } from './lib/browser.mjs';
+import { provideRedisServer } from './lib/redis-server.mjs';
 import { runTests } from './lib/run-tests.mjs';
 import { provideS3Server } from './lib/s3-server.mjs';
 import { build, install, root } from './lib/steps.mjs';
@@ -28,6 +29,7 @@ install();
 const needs = text => sources.some(path => readFileSync(join(root, path), 'utf8').includes(text));
 if (needs('playwright-core')) provideBrowser();
 if (needs('helpers/s3-server')) provideS3Server();
+if (needs('helpers/redis-server') || needs('helpers/distributed')) provideRedisServer();
 build();
 
 const checks = { passed: 0, failed: 0 };

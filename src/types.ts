@@ -11,6 +11,8 @@
  * - **suspicious**: said of an image whose voted label differs from the label of the undefended image.
  * - **chunk**: the unit of work that moves between stages: 1 to 64 image keys.
  * - **stage**: `fetch`, `defend` or `publish`: a function from a typed payload to a typed result.
+ * - **task**: one chunk's turn at one stage, as a queue holds it; **lane**: `online` or `bulk`, which of them goes first.
+ * - **dead letter**: what was given up, with its cause.
  * - **job**: one set of images defended under one set of settings.
  * - **model**: a folder with a network, its preprocessing and its labels; **classifier**: a model made live by a runtime.
  * - **localiser**: the model that makes the activation map, where it is not the classifier itself.

@@ -11,16 +11,22 @@ import { registerAttack } from './attack.js';
 import { registerBench } from './bench.js';
 import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
+import { registerEnqueue } from './enqueue.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { registerExplain } from './explain.js';
+import { registerJobs } from './jobs.js';
 import { registerModels } from './models.js';
 import { registerRun } from './run.js';
+import { registerWorker } from './worker.js';
 
 /** One a command, in the order of `--help`. */
 const COMMANDS: readonly ((program: Command) => void)[] = [
   registerRun,
   registerDefend,
   registerExplain,
+  registerEnqueue,
+  registerWorker,
+  registerJobs,
   registerAttack,
   registerModels,
   registerDoctor,

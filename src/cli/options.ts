@@ -11,22 +11,36 @@ const HEADINGS: Readonly<Record<SettingGroup, string>> = {
   job: 'Job:',
   storage: 'S3 storage:',
   output: 'Output:',
+  queue: 'Redis:',
+  producer: 'Chunks and queue:',
+  worker: 'Worker:',
 };
 
-/** Adds the settings of the defence, the model, the limits and the output, with `--config` and `--json`. */
-export function addDefenceOptions(command: Command): Command {
-  for (const group of ['defence', 'model', 'limits', 'output'] as const) addGroup(command, group);
+/** Adds the settings of the defence, the model, the limits and the output but for some, with `--config` and `--json`. */
+export function addDefenceOptions(command: Command, except: readonly SettingName[] = []): Command {
+  for (const group of ['defence', 'model', 'limits', 'output'] as const) addGroup(command, group, except);
+  return addConfigOption(command);
+}
+
+/** Adds `--config`, and `--json` where the command has a result. */
+export function addConfigOption(command: Command, { json } = { json: true }): Command {
   command.addOption(
     new Option('--config <file>', 'settings file (default: deflector.yaml, if there is one)')
       .env('DEFLECTOR_CONFIG')
       .helpGroup(HEADINGS.output),
   );
-  return addJsonOption(command);
+  return json ? addJsonOption(command) : command;
 }
 
 /** Adds the settings of a bulk job and of the stores that it reads and writes. */
 export function addJobOptions(command: Command): Command {
   return addGroup(addGroup(command, 'job'), 'storage');
+}
+
+/** Adds the settings by which S3 and Redis are reached, and with `more` those of a producer or a worker. */
+export function addQueueOptions(command: Command, ...more: ('producer' | 'worker')[]): Command {
+  for (const group of ['storage', 'queue', ...more] as const) addGroup(command, group);
+  return command;
 }
 
 /** Adds `--json`: the command's result on standard output as one JSON value, everything else on standard error. */
@@ -52,10 +66,10 @@ export async function settingsFromCommand(
   return recipe === undefined ? settings : resolveSettings({ ...sources, recipe });
 }
 
-function addGroup(command: Command, group: SettingGroup): Command {
+function addGroup(command: Command, group: SettingGroup, except: readonly SettingName[] = []): Command {
   return addSettings(
     command,
-    SETTING_NAMES.filter(name => SETTINGS[name].group === group),
+    SETTING_NAMES.filter(name => SETTINGS[name].group === group && !except.includes(name)),
   );
 }
 

@@ -15,6 +15,7 @@ import { S3Connection } from '../storage/s3-connection.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
+import { stoppable } from './stoppable.js';
 
 /** Largest `run.json` that is read. */
 const MAX_RUN_BYTES = 16 * 1024 * 1024;
@@ -65,19 +66,13 @@ async function runWatched(
       if (!quiet) process.stderr.write('Writing the report\n');
     },
   };
-  const stop = new AbortController();
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(EXIT.interrupted);
-    stop.abort();
-    if (!quiet) process.stderr.write('\nStopping: finishing what is in flight. Ctrl-C again stops at once.\n');
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
     const existing = flags.resume ? 'resume' : flags.overwrite ? 'overwrite' : 'refuse';
-    return await runJob({ inputs, out: flags.out, existing, options, began }, observer, stop.signal);
+    return await stoppable(quiet, signal =>
+      runJob({ inputs, out: flags.out, existing, options, began }, observer, signal),
+    );
   } finally {
     progress.stop();
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
 }
 

@@ -9,6 +9,7 @@ import { suggest } from '../suggest.js';
 import { DEFAULT_RECIPE, findRecipe, RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
   flagOf,
+  JOB_SETTING_NAMES,
   SETTING_NAMES,
   SETTINGS,
   type Setting,
@@ -79,9 +80,9 @@ export function resolveOptions(options: UserOptions, recipe?: string): ResolvedO
   }, recipe);
 }
 
-/** Settings as JSON: the keys and values that deflector.yaml takes, in the order of the table. */
+/** The settings of a job as JSON: the keys and values that deflector.yaml takes, in the order of the table. */
 export function printSettings(options: ResolvedOptions): Record<string, Printed> {
-  return print({ ...options, ...options.defence }, SETTING_NAMES);
+  return print({ ...options, ...options.defence }, JOB_SETTING_NAMES);
 }
 
 /** The settings of a defence as JSON, in the order of the table. */
@@ -98,9 +99,10 @@ export function defenceRecord({ recipe, defence }: ResolvedOptions): Readonly<Re
   return Object.freeze({ recipe, ...printed });
 }
 
-/** Settings as command line arguments, one `--flag=value` each. */
-export function printFlags(options: ResolvedOptions): string[] {
+/** The settings of a job as command line arguments, one `--flag=value` each. */
+export function printFlags(options: ResolvedOptions, except: readonly SettingName[] = []): string[] {
   return Object.entries(printSettings(options)).flatMap(([name, value]) => {
+    if (except.some(left => left === name)) return [];
     if (typeof value === 'boolean') return value ? [flagOf(name)] : [];
     return [`${flagOf(name)}=${Array.isArray(value) ? value.join(',') : value}`];
   });

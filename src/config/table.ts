@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
 import { WAVELET_NAMES } from '../defense/wavelet-filters.js';
+import { LANES, MAX_CHUNK } from '../queue/queue.js';
 import { availableCores } from './cores.js';
 import { RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
@@ -16,13 +17,27 @@ import {
   oneOf,
   optional,
   orAuto,
+  QUEUE_PREFIX,
+  REDIS_URLS,
   STEPS,
   SWITCH,
   text,
   type ValueType,
 } from './value-types.js';
 
-export type SettingGroup = 'defence' | 'model' | 'limits' | 'job' | 'storage' | 'output';
+export type SettingGroup =
+  | 'defence'
+  | 'model'
+  | 'limits'
+  | 'job'
+  | 'storage'
+  | 'output'
+  | 'queue'
+  | 'producer'
+  | 'worker';
+
+/** Groups that say how a deployment carries jobs out, not what a job is: they are no part of a job's record. */
+const DEPLOYMENT_GROUPS: readonly SettingGroup[] = ['queue', 'producer', 'worker'];
 
 export interface Setting<T> {
   readonly group: SettingGroup;
@@ -157,6 +172,41 @@ export const SETTINGS = {
   s3Timeout: setting('storage', integer(1, 3600), 30, 'seconds that an answer or the bytes of one object may take'),
   s3Tries: setting('storage', integer(1, 20), 4, 'tries of one request, the first included'),
   quiet: setting('output', SWITCH, false, 'no progress and no summary'),
+  redisUrl: setting(
+    'queue',
+    REDIS_URLS,
+    'redis://127.0.0.1:6379',
+    'Redis; more than one address, separated by commas, for a cluster or sentinels',
+  ),
+  redisCluster: setting('queue', SWITCH, false, 'the addresses are nodes of a Redis Cluster'),
+  redisMaster: setting(
+    'queue',
+    optional(text('the name of a master', 'name')),
+    null,
+    'the addresses are Redis Sentinels, and this is the name of their master',
+    'none: no Sentinels',
+  ),
+  queuePrefix: setting(
+    'queue',
+    QUEUE_PREFIX,
+    'deflector',
+    'what all keys in Redis begin with, in braces, so that a cluster keeps them on one node',
+  ),
+  chunk: setting('producer', integer(1, MAX_CHUNK), MAX_CHUNK, 'images in a chunk'),
+  lane: setting('producer', oneOf(LANES), 'bulk', 'lane of the chunks: what is online never waits behind bulk'),
+  queueLimit: setting(
+    'producer',
+    integer(1, 1_000_000),
+    1000,
+    'chunks that may wait in a lane before the producer waits',
+  ),
+  keepJobs: setting('producer', integer(1, 3650), 30, 'days for which Redis remembers a job that has ended'),
+  concurrency: setting('worker', integer(1, 64), 2, 'chunks in hand at a time, for each stage'),
+  attempts: setting('worker', integer(1, 100), 8, 'times a chunk is tried while stores or models fail'),
+  losses: setting('worker', integer(1, 1000), 10, 'workers that a chunk may lose before it is given up'),
+  lock: setting('worker', integer(1, 3600), 30, 'seconds after which a silent worker loses its chunks to others'),
+  drain: setting('worker', integer(0, 3600), 25, 'seconds to finish the chunks in hand when asked to stop'),
+  imageLimit: setting('worker', integer(1, 86_400), 300, 'seconds that one image of a suspect chunk may take'),
 } satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
 
 type Table = typeof SETTINGS;
@@ -169,13 +219,24 @@ export type SettingValues = { readonly [K in SettingName]: Table[K] extends Sett
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
+/** Settings that say what a job is, and are recorded with it. */
+export const JOB_SETTING_NAMES = SETTING_NAMES.filter(name => !DEPLOYMENT_GROUPS.includes(SETTINGS[name].group));
+
 /** Settings that change how a job is carried out but not one byte of its results. */
 const FREE_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
   name => SETTINGS[name].group === 'storage' || ['threads', 'batch', 'gallery', 'maxErrors', 'quiet'].includes(name),
 );
 
+/** Settings that say nothing to a distributed job: workers have threads of their own, and its results are exported. */
+export const EMBEDDED_SETTINGS: readonly SettingName[] = ['threads', 'batch', 'emit', 'gallery', 'maxErrors', 'quiet'];
+
+/** Settings that are no part of a distributed job's record: each worker reaches S3 by its own. */
+export const UNRECORDED_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
+  name => SETTINGS[name].group === 'storage' || EMBEDDED_SETTINGS.includes(name),
+);
+
 /** Settings that results depend on: a resumed job keeps them. */
-export const RESULT_SETTINGS = SETTING_NAMES.filter(name => !FREE_SETTINGS.includes(name));
+export const RESULT_SETTINGS = JOB_SETTING_NAMES.filter(name => !FREE_SETTINGS.includes(name));
 
 /** What holds where nothing else is said, for people; of a defence setting the value of recipe `paper`. */
 export function defaultText(name: SettingName): string {

@@ -124,6 +124,29 @@ export const HTTP_ADDRESS: ValueType<string> = {
   shown: value => (typeof value === 'string' ? value.replace(/\/\/[^/]*@/, '//...@') : value),
 };
 
+/** Addresses of Redis, separated by commas: `redis://[user:password@]host[:port][/database]`, `rediss:` for TLS. */
+export const REDIS_URLS: ValueType<string> = {
+  ...text('redis:// or rediss:// addresses, separated by commas', 'url'),
+  parse: value => {
+    if (typeof value !== 'string' || value === '') return undefined;
+    return value.split(',').every(isRedisUrl) ? value : undefined;
+  },
+  // The address may hold a password.
+  shown: value => (typeof value === 'string' ? value.replace(/\/\/[^/]*@/g, '//...@') : value),
+};
+
+function isRedisUrl(address: string): boolean {
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return (protocol === 'redis:' || protocol === 'rediss:') && hostname !== '';
+}
+
+/** What keys in Redis begin with. */
+export const QUEUE_PREFIX: ValueType<string> = {
+  ...text('letters, digits, hyphens and underscores, at most 64', 'name'),
+  parse: value => (typeof value === 'string' && /^[\w-]{1,64}$/.test(value) ? value : undefined),
+};
+
 export const SWITCH: ValueType<boolean> = {
   expected: 'true or false',
   placeholder: undefined,

@@ -24,7 +24,8 @@ export function examineRedis(address: string | undefined): Examination {
       'Only the distributed pipeline needs Redis. Set DEFLECTOR_REDIS_URL to redis://host:port of a running server.',
     async examine() {
       if (!address) throw new NotConfigured('DEFLECTOR_REDIS_URL is not set');
-      const url = parse(address, ['redis:', 'rediss:']);
+      // One of several nodes stands for all.
+      const url = parse(address.split(',')[0]!, ['redis:', 'rediss:']);
       const login = [url.username, url.password].filter(part => part !== '').map(decodeURIComponent);
       const commands = [...(url.password === '' ? [] : [['AUTH', ...login]]), ['PING']];
       for (const reply of await converse(url, commands)) {

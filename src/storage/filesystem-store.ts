@@ -9,6 +9,7 @@ import type { ObjectEntry, StreamingStore } from '../types.js';
 import { readFault, systemCode, tooLarge, withDescriptor, writeFault } from './faults.js';
 import { checkKey, decodeName, shorten, TEMPORARY_PREFIX, textOf } from './keys.js';
 import { SortedNames } from './sorted-names.js';
+import type { AddressedStore, StoreAddress } from './store-address.js';
 
 export interface FileSystemStoreOptions {
   /**
@@ -46,8 +47,9 @@ interface Level {
  * that may not be read, by its key with a slash behind it and the error IMAGE_PERMISSION. A link to a folder
  * is listed as an entry of its own, and reading it gives IMAGE_NOT_A_FILE.
  */
-export class FileSystemStore implements StreamingStore {
+export class FileSystemStore implements StreamingStore, AddressedStore {
   readonly url: string;
+  readonly address: StoreAddress;
   readonly #root: string;
   readonly #linksAnywhere: boolean;
   readonly #namesInMemory: number | undefined;
@@ -59,6 +61,7 @@ export class FileSystemStore implements StreamingStore {
     this.#linksAnywhere = options.links === 'anywhere';
     this.#namesInMemory = options.namesInMemory;
     this.url = pathToFileURL(this.#root).href;
+    this.address = { url: this.url, links: options.links ?? 'inside', prefix: '' };
   }
 
   list(prefix = ''): AsyncGenerator<ObjectEntry, void, undefined> {

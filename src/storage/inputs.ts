@@ -16,6 +16,7 @@ import { isS3Address } from './s3-address.js';
 import type { S3Connection } from './s3-connection.js';
 import { openS3Source, pathOfS3, sharedPrefixes } from './s3-source.js';
 import { EXPECTED_INPUT, keyOf, type Source } from './source.js';
+import type { StoreAddress } from './store-address.js';
 
 export interface InputOptions {
   /** Folder that relative inputs begin at; default the process's own. */
@@ -32,6 +33,8 @@ export interface InputOptions {
 export interface JobInputs {
   /** What `JobItem.store` counts. */
   readonly stores: readonly ObjectStore[];
+  /** Where another process finds the same stores, in their order. */
+  readonly addresses: readonly StoreAddress[];
   /**
    * Lists the images, lazily and anew with each call.
    *
@@ -72,6 +75,7 @@ export async function openInputs(inputs: readonly string[], options: InputOption
 /** Lists the sources one behind the other. */
 class ListedInputs implements JobInputs {
   readonly stores: readonly ObjectStore[];
+  readonly addresses: readonly StoreAddress[];
   readonly #sources: readonly { source: Source; store: number; prefix: string }[];
   /** Files that are inputs of their own, with the place of the first that names them. */
   readonly #files = new Map<string, number>();
@@ -79,6 +83,7 @@ class ListedInputs implements JobInputs {
   constructor(sources: readonly Source[]) {
     const common = commonFolder(sources);
     const stores: ObjectStore[] = [];
+    const addresses: StoreAddress[] = [];
     const opened = new Map<ObjectStore, { store: number; prefix: string }>();
     this.#sources = sources.map((source, place) => {
       if (source.file !== undefined && !this.#files.has(source.file)) this.#files.set(source.file, place);
@@ -88,10 +93,12 @@ class ListedInputs implements JobInputs {
         found = { store: stores.length, prefix };
         opened.set(source.store, found);
         stores.push(prefix === '' ? source.store : new PrefixedStore(source.store, prefix));
+        addresses.push({ ...source.store.address, prefix });
       }
       return { source, ...found };
     });
     this.stores = stores;
+    this.addresses = addresses;
   }
 
   async *items(passedOver: (key: string) => void = () => undefined): AsyncGenerator<JobItem, void, undefined> {

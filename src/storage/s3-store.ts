@@ -11,6 +11,7 @@ import { RetryBudget } from './retry-budget.js';
 import { formatS3Address, type S3Address } from './s3-address.js';
 import type { S3Connection, S3Module } from './s3-connection.js';
 import { isBehindEnd, isConditionUnmet, s3Fault } from './s3-faults.js';
+import type { AddressedStore, StoreAddress } from './store-address.js';
 
 /** Bytes that are moved in one request of a stream, and from which on an object is written in parts. */
 export const PIECE_BYTES = 8 * 1024 * 1024;
@@ -44,8 +45,9 @@ interface Body {
  * segment, `.`, `..`) are listed with the error KEY_INVALID. A listing comes in the order in which the server gives it:
  * S3 promises the order of UTF-8 bytes, for general purpose buckets.
  */
-export class S3Store implements ConditionalStore {
+export class S3Store implements ConditionalStore, AddressedStore {
   readonly url: string;
+  readonly address: StoreAddress;
   readonly #connection: S3Connection;
   readonly #bucket: string;
   readonly #prefix: string;
@@ -57,6 +59,7 @@ export class S3Store implements ConditionalStore {
     this.#bucket = address.bucket;
     this.#prefix = address.key;
     this.url = formatS3Address(address);
+    this.address = { url: this.url, prefix: '' };
   }
 
   async *list(prefix = ''): AsyncGenerator<ObjectEntry, void, undefined> {

@@ -1,9 +1,10 @@
 /** Shards of a dataset (WebDataset): the images in a tar archive, read by ranges and never unpacked. */
 import { DeflectorError, invalid } from '../errors.js';
-import type { ObjectEntry, ObjectStore, StreamingStore } from '../types.js';
+import type { ObjectEntry, StreamingStore } from '../types.js';
 import { tooLarge } from './faults.js';
 import { checkKey, isKey, shorten } from './keys.js';
 import { isImageName, type Listed, type Source } from './source.js';
+import type { AddressedStore, StoreAddress } from './store-address.js';
 import { readTar, type TarMember } from './tar.js';
 
 /** What a shard's table of contents says. */
@@ -26,7 +27,7 @@ const held = new Set<ShardStore>();
  * @throws DeflectorError SETTINGS_INVALID where it does not begin as an archive does
  */
 export async function openShard(
-  files: StreamingStore,
+  files: StreamingStore & AddressedStore,
   name: string,
   input: string,
 ): Promise<Pick<Source, 'store' | 'list'>> {
@@ -60,15 +61,17 @@ function verdictError({ code, message, retryable }: DeflectorError): NonNullable
 }
 
 /** The members of an archive as objects. */
-class ShardStore implements ObjectStore {
+export class ShardStore implements AddressedStore {
   readonly url: string;
+  readonly address: StoreAddress;
   readonly #files: StreamingStore;
   readonly #name: string;
   #contents: Promise<Contents> | undefined;
 
-  constructor(files: StreamingStore, name: string) {
+  constructor(files: StreamingStore & AddressedStore, name: string) {
     this.#files = files;
     this.#name = name;
+    this.address = { ...files.address, shard: name };
     this.url = `${files.url.replace(/\/?$/, '/')}${name}`;
   }
 

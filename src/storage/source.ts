@@ -1,7 +1,8 @@
 /** One input of a job: what of it is listed, under which keys, and the store that holds it. */
 import { basename, extname, type PlatformPath } from 'node:path';
 import { DeflectorError } from '../errors.js';
-import type { ObjectStore, VerdictError } from '../types.js';
+import type { VerdictError } from '../types.js';
+import type { AddressedStore } from './store-address.js';
 
 /** What an input may be, for messages. */
 export const EXPECTED_INPUT =
@@ -33,7 +34,7 @@ export interface Source {
   /** Whether it lies in S3: what lies there has no folder in common with what does not. */
   readonly remote: boolean;
   /** Holds what is listed, under the listed keys; sources of one base share one. */
-  readonly store: ObjectStore;
+  readonly store: AddressedStore;
   /** @param passedOver is told the key of each file of a folder that is not taken for an image by its name */
   list(passedOver: (key: string) => void): AsyncIterable<Listed>;
   /** Whether the listing gives this path, which is absolute and inside the base; absent where only listing can tell. */

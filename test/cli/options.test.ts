@@ -6,7 +6,7 @@ import { after, afterEach, describe, it } from 'node:test';
 import { Command } from 'commander';
 import { addDefenceOptions, addJobOptions, settingsFromCommand } from '../../src/cli/options.js';
 import { printFlags, type ResolvedOptions } from '../../src/config/settings.js';
-import { flagOf, SETTING_NAMES } from '../../src/config/table.js';
+import { flagOf, JOB_SETTING_NAMES } from '../../src/config/table.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'deflector-options-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -29,7 +29,7 @@ async function settings(...args: string[]): Promise<ResolvedOptions> {
 describe('the options of a command', () => {
   it('are all settings of the table, each under its flag, with its default', () => {
     const help = command().helpInformation();
-    for (const name of SETTING_NAMES) assert.match(help, new RegExp(`${flagOf(name)}[ \\n]`), name);
+    for (const name of JOB_SETTING_NAMES) assert.match(help, new RegExp(`${flagOf(name)}[ \\n]`), name);
     assert.match(help, /--map-classes <n> .*\(default:\s+5\)/s);
     for (const heading of ['Defence settings:', 'Model and runtime:', 'Limits on images:', 'Job:', 'Output:']) {
       assert.ok(help.includes(`\n${heading}\n`), heading);

@@ -1,0 +1,31 @@
+/** `deflector worker`: a process of the distributed pipeline that takes chunks from the queue. */
+import { Argument, type Command } from 'commander';
+import { addConfigOption, addQueueOptions, addSettings } from './options.js';
+
+export function registerWorker(program: Command): void {
+  const command = program
+    .command('worker')
+    .description('take chunks from the queue and defend them, until it is stopped')
+    .addArgument(
+      new Argument('<stage>', 'defend fetches and defends, publish counts verdicts, all does both').choices([
+        'all',
+        'defend',
+        'publish',
+      ]),
+    );
+  addSettings(command, ['threads', 'batch', 'quiet']);
+  addQueueOptions(addConfigOption(command, { json: false }), 'worker')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ deflector worker all
+  $ deflector worker defend --redis-url rediss://worker:secret@redis.example:6380 --threads 8
+
+SIGTERM and Ctrl-C let it finish what it has in hand, for at most --drain seconds, and hand the rest back.`,
+    )
+    .action(async (stage: 'all' | 'defend' | 'publish', _options: unknown, self: Command) => {
+      const { workerCommand } = await import('./worker-command.js');
+      process.exitCode = await workerCommand(stage, self);
+    });
+}

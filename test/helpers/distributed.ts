@@ -1,0 +1,120 @@
+/** A distributed pipeline as it is deployed: a real Redis, worker processes, and the command line. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { JobProgress } from '../../src/jobs/job.js';
+import { JobRecords } from '../../src/jobs/job-records.js';
+import { connectRedis } from '../../src/queue/redis.js';
+import { deflector, type Outcome } from './cli.js';
+import { temporaryFolder } from './files.js';
+import { startRedis } from './redis-server.js';
+import { CLI, REPOSITORY } from './repository.js';
+import { timelessLines } from './results.js';
+import { writeTinyImages } from './tiny-images.js';
+import { writeTinyModel } from './tiny-model.js';
+
+export interface WorkerProcess {
+  readonly child: ChildProcess;
+  /** What it said so far, on standard error. */
+  readonly log: () => string;
+  /** Ends it by a signal and waits. @returns its exit code; null where the signal ended it */
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
+  /** Waits until it has ended by itself. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Images, a model, a Redis, and room for results; all of it goes away with the test. */
+export async function deployment(t: TestContext, images: number, settings: Readonly<Record<string, string>> = {}) {
+  const folder = await temporaryFolder(t);
+  const input = await writeTinyImages(join(folder, 'in'), images);
+  const model = await writeTinyModel(join(folder, 'tiny'));
+  const redis = await startRedis();
+  const workers: WorkerProcess[] = [];
+  const connection = await connectRedis(
+    { redisUrl: redis.url, redisCluster: false, redisMaster: null, queuePrefix: 'deflector' },
+    'bounded',
+  );
+  const records = new JobRecords(connection);
+  t.after(async () => {
+    await connection.close();
+    await Promise.all(workers.map(worker => worker.end('SIGKILL')));
+    await redis.stop();
+  });
+  const env = { DEFLECTOR_REDIS_URL: redis.url, ...settings };
+  const command = (...args: string[]): Promise<Outcome> => deflector(args, { env, cwd: folder });
+  const defence = ['--model', model, '--runs', '3', '--seed', '1'];
+
+  return {
+    folder,
+    input,
+    defence,
+    redis,
+    command,
+    enqueue: (job: string, ...args: string[]) =>
+      command('enqueue', input, '--job', job, '--out', join(folder, job), '--chunk', '16', ...defence, ...args),
+    /** Waits for a job and brings its results together. @returns the lines, without durations */
+    results: async (job: string): Promise<string[]> => {
+      const waited = await command('jobs', 'wait', job, '--quiet', '--max-errors', '1000');
+      if (waited.code !== 0) throw new Error(`jobs wait: ${waited.code} ${waited.stderr}`);
+      const exported = await command('jobs', 'export', job, '--overwrite');
+      if (exported.code !== 0) throw new Error(`jobs export: ${exported.stderr}`);
+      return timelessLines(join(folder, job, 'results.jsonl'));
+    },
+    /** What the embedded pipeline says of the same images. */
+    embedded: async (): Promise<string[]> => {
+      await command('run', input, '--out', join(folder, 'embedded'), '--threads', '1', '--overwrite', ...defence);
+      return timelessLines(join(folder, 'embedded', 'results.jsonl'));
+    },
+    connection,
+    progress: async (job: string): Promise<JobProgress> => records.progress(await records.get(job)),
+    /** Starts a worker process and waits until it takes chunks. @param args its stage first, where that is not `all` */
+    worker: async (args: readonly string[] = [], deadly: string = ''): Promise<WorkerProcess> => {
+      const stage = args[0]?.startsWith('--') === false ? [] : ['all'];
+      const worker = startWorker([...stage, ...args, '--threads', '1', '--lock', '2'], folder, {
+        ...env,
+        ...(deadly === '' ? {} : { DEADLY: deadly, NODE_OPTIONS: `--import=${HAZARD}` }),
+      });
+      workers.push(worker);
+      while (!worker.log().includes('is ready')) {
+        if (worker.child.exitCode !== null) throw new Error(`the worker ended: ${worker.log()}`);
+        await sleep(10);
+      }
+      return worker;
+    },
+  };
+}
+
+/** Waits until something holds. */
+export async function until(condition: () => boolean | Promise<boolean>, patience = 60_000): Promise<void> {
+  const deadline = performance.now() + patience;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error('it did not come to pass');
+    await sleep(20);
+  }
+}
+
+/** Loaded before a worker's own code; see hazard.ts. */
+const HAZARD = `file://${join(REPOSITORY, 'dist/test/helpers/hazard.js')}`;
+
+function startWorker(args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): WorkerProcess {
+  const clean = Object.entries(process.env).filter(([name]) => !/^(DEFLECTOR_|DEBUG$|NODE_TEST_CONTEXT$)/.test(name));
+  const child = spawn(process.execPath, [CLI, 'worker', ...args], {
+    cwd,
+    env: { ...Object.fromEntries(clean), ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', text => (log += text));
+  const ended = once(child, 'exit').then(([code]) => code as number | null);
+  return {
+    child,
+    log: () => log,
+    ended,
+    end: async signal => {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return ended;
+    },
+  };
+}

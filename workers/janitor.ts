@@ -1,0 +1,83 @@
+/**
+ * Finds chunks that no queue holds although they have no verdicts, and puts them back: what a producer named and did not
+ * get to queue, and what Redis forgot in a crash (an append-only file is synced once a second).
+ */
+import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import type { Job } from '../src/jobs/job.js';
+import type { JobRecords } from '../src/jobs/job-records.js';
+import type { TaskQueue } from '../src/queue/queue.js';
+
+/** Chunks that are looked at together. */
+const PAGE = 500;
+
+export interface JanitorPorts {
+  readonly records: JobRecords;
+  readonly queues: { readonly defend: TaskQueue<ChunkPayload>; readonly publish: TaskQueue<ChunkPayload> };
+}
+
+/** Puts back what is missing of one job. @returns how many chunks */
+async function repair(job: Job, { records, queues }: JanitorPorts): Promise<number> {
+  const { state, chunks } = await records.progress(job);
+  if (state !== 'listing' && state !== 'running') return 0;
+  let repaired = 0;
+  for (let start = 0; start < chunks; ) {
+    const page: number[] = [];
+    let next = chunks;
+    for await (const chunk of records.outstanding(job, chunks, start)) {
+      page.push(chunk);
+      if (page.length < PAGE) continue;
+      next = chunk + 1;
+      break;
+    }
+    start = next;
+    const lostChunks = await missing(job, page, { records, queues });
+    await queues.defend.add(lostChunks.map(chunk => chunkTask(job, chunk)));
+    repaired += lostChunks.length;
+  }
+  return repaired;
+}
+
+/**
+ * A chunk is in the queue of the next stage before it leaves that of the stage before, and counted before it leaves the
+ * last. Asked for in this order, one that is nowhere was lost.
+ */
+async function missing(job: Job, chunks: readonly number[], { records, queues }: JanitorPorts): Promise<number[]> {
+  if (chunks.length === 0) return [];
+  const chunkOf = new Map(chunks.map(chunk => [chunkTask(job, chunk).id, chunk]));
+  const notDefending = await queues.defend.missing([...chunkOf.keys()]);
+  const nowhere = await queues.publish.missing(notDefending);
+  const lost: number[] = [];
+  for (const id of nowhere) {
+    const chunk = chunkOf.get(id)!;
+    for await (const outstanding of records.outstanding(job, chunk + 1, chunk)) lost.push(outstanding);
+  }
+  return lost;
+}
+
+/** Looks after all jobs from time to time. @returns how to stop */
+export function startJanitor(
+  ports: JanitorPorts & { log(line: string): void },
+  interval: number,
+): { stop(): Promise<void> } {
+  let round: Promise<void> | undefined;
+  const look = async (): Promise<void> => {
+    for await (const job of ports.records.list()) {
+      const repaired = await repair(job, ports);
+      if (repaired > 0) ports.log(`janitor: ${repaired} chunks of ${job.name} were in no queue and are back`);
+    }
+  };
+  const timer = setInterval(() => {
+    // A round that fails, while Redis is away for one, is followed by the next.
+    round ??= look()
+      .catch(() => undefined)
+      .finally(() => {
+        round = undefined;
+      });
+  }, interval);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await round;
+    },
+  };
+}

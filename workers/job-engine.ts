@@ -1,0 +1,144 @@
+/** What a worker makes of a job's record: its settings, an engine for them, its stores. */
+import { createHash } from 'node:crypto';
+import { runtimeVersions } from '../pipelines/versions.js';
+import { defenceRecord, type ResolvedOptions, resolveSettings } from '../src/config/settings.js';
+import { DefendPool } from '../src/engine/defend-pool.js';
+import type { EngineInfo, EngineSpec } from '../src/engine/engine.js';
+import { DeflectorError } from '../src/errors.js';
+import { decoderFor } from '../src/images/decoder.js';
+import type { Job, JobDefender } from '../src/jobs/job.js';
+import { systemClock } from '../src/stages/common.js';
+import type { FetchPorts } from '../src/stages/fetch.js';
+import type { OpenStore } from '../src/storage/open-store.js';
+import type { ModelIdentity, Preprocessing } from '../src/types.js';
+
+/** Jobs whose engines are kept live at a time. */
+const ENGINES_KEPT = 2;
+/** Jobs whose stores are kept open at a time. */
+const JOBS_READY = 4;
+
+/** The settings that a job was created with. */
+export function optionsOf(job: Job): ResolvedOptions {
+  return resolveSettings({ flags: job.settings });
+}
+
+/** @param batch most runs in one call of the model */
+export function engineSpecOf(options: ResolvedOptions, batch: number): EngineSpec {
+  const { model, localizer, runtime, defence } = options;
+  const record = defenceRecord(options);
+  return { model, localizer, runtime, settings: defence, record, maximumBatch: batch, threads: 1 };
+}
+
+/**
+ * Refuses to defend with other models than the job was created for.
+ *
+ * @throws DeflectorError WORKER_UNFIT
+ */
+export function checkModels(job: Job, info: Pick<EngineInfo, 'model' | 'localizer'>): void {
+  const check = (expected: ModelIdentity | undefined, found: ModelIdentity | undefined): void => {
+    if (expected?.sha256 === found?.sha256) return;
+    const digest = (model: ModelIdentity | undefined) => model?.sha256.slice(0, 12) ?? 'none';
+    const name = expected?.name ?? 'localizer';
+    const message = `The job ${job.name} needs the model ${name} with the SHA-256 ${digest(expected)}..., but here it is ${digest(found)}...`;
+    throw new DeflectorError('WORKER_UNFIT', message);
+  };
+  check(job.model, info.model);
+  check(job.localizer, info.localizer);
+}
+
+/** What the fetch stage needs for the images of a job. */
+export function fetchPortsOf(
+  job: Job,
+  options: ResolvedOptions,
+  preprocessing: Preprocessing,
+  openStore: OpenStore,
+): FetchPorts {
+  return {
+    stores: job.stores.map(address => openStore(address)),
+    decode: decoderFor(preprocessing, options.defence.at, options),
+    clock: systemClock,
+  };
+}
+
+/** A job made ready to be defended. */
+export interface JobEngine {
+  readonly options: ResolvedOptions;
+  readonly pool: DefendPool;
+  readonly ports: FetchPorts;
+  readonly defender: JobDefender;
+}
+
+/** Engines by the settings of their jobs: jobs that differ in their images only share one. The one used longest ago goes first. */
+export class JobEngines {
+  readonly #threads: number;
+  readonly #batch: number;
+  readonly #openStore: OpenStore;
+  readonly #kept = new Map<string, Promise<DefendPool>>();
+  /** The jobs that were made ready last, by their id: what their stores hold in memory serves more than one chunk. */
+  readonly #ready = new Map<string, JobEngine>();
+  readonly #closing = new Set<Promise<unknown>>();
+
+  /** @param worker the settings of the worker, not of the job */
+  constructor(worker: Pick<ResolvedOptions, 'threads' | 'batch'>, openStore: OpenStore) {
+    this.#openStore = openStore;
+    this.#threads = worker.threads;
+    this.#batch = worker.batch;
+  }
+
+  /** @throws DeflectorError WORKER_UNFIT where this machine cannot do the job */
+  async open(job: Job): Promise<JobEngine> {
+    try {
+      const options = this.#ready.get(job.id)?.options ?? optionsOf(job);
+      const pool = await this.#pool(job, options);
+      const before = this.#ready.get(job.id);
+      if (before?.pool === pool) return before;
+      checkModels(job, pool.info);
+      const defender = { runtime: pool.info.runtime, threads: this.#threads, versions: runtimeVersions() };
+      const ports = fetchPortsOf(job, options, pool.info.preprocessing, this.#openStore);
+      const engine = { options, pool, ports, defender };
+      this.#ready.set(job.id, engine);
+      for (const oldest of this.#ready.keys()) if (this.#ready.size > JOBS_READY) this.#ready.delete(oldest);
+      return engine;
+    } catch (error) {
+      if (error instanceof DeflectorError && error.retryable) throw error;
+      // Another worker may have what is missing here.
+      const message = error instanceof Error ? error.message : String(error);
+      throw new DeflectorError('WORKER_UNFIT', message, { cause: error });
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const key of [...this.#kept.keys()]) this.#drop(key);
+    await Promise.all(this.#closing);
+  }
+
+  #pool(job: Job, options: ResolvedOptions): Promise<DefendPool> {
+    const { settings, model, localizer } = job;
+    const key = createHash('sha256')
+      .update(JSON.stringify([settings, model, localizer]))
+      .digest('hex');
+    const pool = this.#kept.get(key) ?? DefendPool.start(engineSpecOf(options, this.#batch), this.#threads);
+    // The last one used stands last.
+    this.#kept.delete(key);
+    this.#kept.set(key, pool);
+    pool.catch(() => this.#kept.delete(key));
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= ENGINES_KEPT) break;
+      this.#drop(oldest);
+    }
+    return pool;
+  }
+
+  #drop(key: string): void {
+    const pool = this.#kept.get(key);
+    this.#kept.delete(key);
+    // A pool that could not be started was told of where it was asked for; one that closes finishes what it has in hand.
+    const closing = pool?.then(
+      live => live.close(),
+      () => undefined,
+    );
+    if (closing === undefined) return;
+    this.#closing.add(closing);
+    void closing.finally(() => this.#closing.delete(closing));
+  }
+}

@@ -1,0 +1,34 @@
+/** The worker of the stage publish: counts the verdicts of each chunk in the job's record, once. */
+import { readVerdictsOf } from '../src/jobs/chunk-files.js';
+import type { ChunkPayload } from '../src/jobs/chunk-task.js';
+import { countVerdicts, type DeadLetter } from '../src/jobs/job.js';
+import type { Delivery } from '../src/queue/queue.js';
+import type { Verdict } from '../src/types.js';
+import { consumerOptions, KnownJobs, type StagePorts, type StageWorker, type WorkerOptions } from './stage.js';
+
+/** @throws DeflectorError QUEUE_UNAVAILABLE */
+export async function startPublishWorker(ports: StagePorts, options: WorkerOptions): Promise<StageWorker> {
+  const jobs = new KnownJobs(ports.records);
+  const handle = async ({ payload, failures, losses }: Delivery<ChunkPayload>): Promise<void> => {
+    const job = await jobs.wanted(payload);
+    if (job === undefined) return;
+    const verdicts = await readVerdictsOf(ports.openStore(job.out), payload.chunk);
+    const letter = letterOf(payload.chunk, verdicts);
+    await ports.records.mark(
+      job,
+      payload.chunk,
+      countVerdicts(verdicts),
+      letter === undefined ? undefined : { ...letter, failures, losses },
+    );
+  };
+  return ports.queues.publish.consume(consumerOptions('publish', ports, options, handle));
+}
+
+/** The images whose fault is not theirs for certain: those that took their worker down, or that the model failed on. */
+function letterOf(chunk: number, verdicts: readonly Verdict[]): Omit<DeadLetter, 'failures' | 'losses'> | undefined {
+  const given = verdicts.flatMap(verdict => (verdict.status === 'error' && verdict.error.retryable ? [verdict] : []));
+  const [first] = given;
+  if (first === undefined) return undefined;
+  const { code, message } = first.error;
+  return { chunk, code, message, keys: given.map(({ key }) => key), at: new Date().toISOString() };
+}
