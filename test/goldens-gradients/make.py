@@ -13,7 +13,6 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-jax.config.update("jax_enable_x64", True)
 HERE = Path(__file__).parent
 MODEL = HERE.parent.parent / "models/efficientnet-lite0/onnx/model.onnx"
 LABEL = 281
@@ -65,6 +64,7 @@ OPERATORS = {
 
 
 def main():
+    jax.config.update("jax_enable_x64", True)
     graph = onnx.load(MODEL).graph
     i = np.arange(3 * 224 * 224)
     image = jnp.asarray((np.sin(i * 0.11) * np.cos(i * 0.0013)).astype(np.float32).reshape(1, 3, 224, 224), jnp.float64)
@@ -92,4 +92,5 @@ def main():
     (HERE / "efficientnet-lite0.json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
