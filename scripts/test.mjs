@@ -29,7 +29,7 @@ install();
 const needs = text => sources.some(path => readFileSync(join(root, path), 'utf8').includes(text));
 if (needs('playwright-core')) provideBrowser();
 if (needs('helpers/s3-server')) provideS3Server();
-if (needs('helpers/redis-server') || needs('helpers/distributed')) provideRedisServer();
+if (needs('helpers/redis-server') || needs('helpers/distributed') || needs('./schedule.js')) provideRedisServer();
 build();
 
 const checks = { passed: 0, failed: 0 };

@@ -26,7 +26,11 @@ export interface WorkerProcess {
 }
 
 /** Images, a model, a Redis, and room for results; all of it goes away with the test. */
-export async function deployment(t: TestContext, images: number, settings: Readonly<Record<string, string>> = {}) {
+export async function deployment(
+  t: Pick<TestContext, 'after'>,
+  images: number,
+  settings: Readonly<Record<string, string>> = {},
+) {
   const folder = await temporaryFolder(t);
   const input = await writeTinyImages(join(folder, 'in'), images);
   const model = await writeTinyModel(join(folder, 'tiny'));

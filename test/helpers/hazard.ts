@@ -1,14 +1,19 @@
 /**
  * Loaded into worker processes by `node --import`: images that take down, or hold, whatever process defends them, as a
- * native crash or an endless loop does. DEADLY names them: `KEY=kill,KEY=hang`.
+ * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=hang`, `*=slow` all.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DefendEngine } from '../../src/stages/defend.js';
+
+/** Milliseconds. */
+const SLOW_MS = 700;
 
 const hazards = new Map((process.env.DEADLY ?? '').split(',').map(entry => entry.split('=') as [string, string]));
 const defend = DefendEngine.prototype.defend;
 
-DefendEngine.prototype.defend = function (image, wanted) {
-  const hazard = hazards.get(image.key);
+DefendEngine.prototype.defend = async function (image, wanted) {
+  const hazard = hazards.get(image.key) ?? hazards.get('*');
   if (hazard === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (hazard === 'slow') await sleep(SLOW_MS);
   return hazard === 'hang' ? new Promise(() => undefined) : defend.call(this, image, wanted);
 };

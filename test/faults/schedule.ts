@@ -1,0 +1,163 @@
+/**
+ * Random schedules of faults against a real deployment, each a function of its seed: what is hit, in which order, after
+ * which pauses. When it has ended, the laws of the pipeline are held against what is left.
+ */
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ChunkPayload, chunkTask } from '../../src/jobs/chunk-task.js';
+import type { Job } from '../../src/jobs/job.js';
+import { JobRecords } from '../../src/jobs/job-records.js';
+import { openBullQueue } from '../../src/queue/bull-queue.js';
+import { deployment, type WorkerProcess } from '../helpers/distributed.js';
+
+const IMAGES = 96;
+const CHUNK = 4;
+const WORKERS = 2;
+
+/** Milliseconds between two faults, at most. */
+const LONGEST_PAUSE = 1500;
+
+/** Longer than the lock of the workers, so that a process that was held finds its chunks in other hands. */
+const HOLD_MS = 2500;
+
+export interface Outcome {
+  /** What was done, in order. */
+  readonly faults: readonly string[];
+  /** Laws that were broken; none in the best of worlds. */
+  readonly violations: readonly string[];
+}
+
+/** Runs one schedule. @param count how many faults */
+export async function runSchedule(seed: string, count = 5): Promise<Outcome> {
+  const cleanups: (() => unknown)[] = [];
+  const t = { after: (cleanup: () => unknown) => void cleanups.push(cleanup) };
+  try {
+    return await new Schedule(seed, count, await deployment(t, IMAGES)).run();
+  } finally {
+    for (const cleanup of cleanups.reverse()) await cleanup();
+  }
+}
+
+/** What the embedded pipeline says of the images. */
+let expected: readonly string[] | undefined;
+
+type Deployment = Awaited<ReturnType<typeof deployment>>;
+
+class Schedule {
+  readonly #seed: string;
+  readonly #count: number;
+  readonly #at: Deployment;
+  readonly #done: string[] = [];
+  #draws = 0;
+  #workers: WorkerProcess[] = [];
+
+  /** What can go wrong, by name. */
+  readonly #faults: { readonly [name: string]: () => Promise<void> } = {
+    'kill a worker': () => this.#replaced('SIGKILL'),
+    'stop a worker': () => this.#replaced('SIGTERM'),
+    'hold a worker': async () => {
+      const { child } = this.#any();
+      child.kill('SIGSTOP');
+      await sleep(HOLD_MS);
+      child.kill('SIGCONT');
+    },
+    'crash Redis': () => this.#at.redis.restart(),
+    'deliver to defend again': () => this.#deliverAgain('defend'),
+    'deliver to publish again': () => this.#deliverAgain('publish'),
+    'lose a task': () => this.#loseTask(),
+  };
+
+  constructor(seed: string, count: number, at: Deployment) {
+    this.#seed = seed;
+    this.#count = count;
+    this.#at = at;
+  }
+
+  async run(): Promise<Outcome> {
+    const { enqueue, embedded } = this.#at;
+    // The same in every schedule: it depends on the images alone.
+    expected ??= await embedded();
+    // The producer has to wait for the queue to drain, so that it meets faults too.
+    const enqueued = enqueue('job', '--chunk', `${CHUNK}`, '--queue-limit', '2');
+    this.#workers = await Promise.all(Array.from({ length: WORKERS }, () => this.#worker()));
+    for (let n = 0; n < this.#count; n++) {
+      await sleep(this.#draw(LONGEST_PAUSE));
+      const names = Object.keys(this.#faults);
+      const name = names[this.#draw(names.length)]!;
+      this.#done.push(name);
+      await this.#faults[name]!();
+    }
+    const { code, stderr } = await enqueued;
+    const violations = code === 0 ? [] : [`the producer ended with exit code ${code}: ${stderr}`];
+    return { faults: this.#done, violations: [...violations, ...(await this.#violations(expected))] };
+  }
+
+  async #violations(expected: readonly string[]): Promise<string[]> {
+    const { connection, results, progress } = this.#at;
+    const violations: string[] = [];
+    const lines = await results('job');
+    if (lines.length !== expected.length) violations.push(`${lines.length} verdicts of ${expected.length} images`);
+    const different = lines.findIndex((line, place) => line !== expected[place]);
+    if (different >= 0) violations.push(`another verdict: ${lines[different]}`);
+    const { verdicts, dead } = await progress('job');
+    if (verdicts.total !== expected.length) violations.push(`${verdicts.total} verdicts counted`);
+    if (dead > 0) violations.push(`${dead} chunks given up`);
+    // What was delivered again may still be on its way.
+    const left = async () => {
+      const keys = await connection.client.keys('{deflector}:*');
+      return keys.filter(key => /:lock$|:(?:defend|publish):(?:job\.|copy-)/.test(key));
+    };
+    for (let tries = 0; tries < 200 && (await left()).length > 0; tries++) await sleep(100);
+    for (const key of await left()) violations.push(`${key} is left in Redis`);
+    return violations;
+  }
+
+  async #replaced(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const victim = this.#any();
+    await victim.end(signal);
+    this.#workers = this.#workers.filter(worker => worker !== victim);
+    this.#workers.push(await this.#worker());
+  }
+
+  async #deliverAgain(stage: 'defend' | 'publish'): Promise<void> {
+    const [job, chunk] = await this.#named();
+    if (job === undefined) return;
+    // Only what was defended has verdicts that can be published.
+    if (stage === 'publish' && !(await new JobRecords(this.#at.connection).isDone(job, chunk))) return;
+    const queue = await openBullQueue<ChunkPayload>(stage, this.#at.connection);
+    await queue.add([{ ...chunkTask(job, chunk), id: `copy-${this.#draws}` }]);
+    await queue.close();
+  }
+
+  async #loseTask(): Promise<void> {
+    const [job, chunk] = await this.#named();
+    if (job === undefined) return;
+    const queue = await openBullQueue<ChunkPayload>('defend', this.#at.connection);
+    await queue.discard([chunkTask(job, chunk).id]);
+    await queue.close();
+  }
+
+  /** A chunk that the producer has named; no job where it has named none. */
+  async #named(): Promise<[Job | undefined, number]> {
+    const records = new JobRecords(this.#at.connection);
+    const job = await records.get('job').catch(() => undefined);
+    const chunks = job === undefined ? 0 : (await records.progress(job)).chunks;
+    return chunks === 0 ? [undefined, 0] : [job, this.#draw(chunks)];
+  }
+
+  #worker(): Promise<WorkerProcess> {
+    return this.#at.worker(['--drain', '1'], '*=slow');
+  }
+
+  #any(): WorkerProcess {
+    return this.#workers[this.#draw(this.#workers.length)]!;
+  }
+
+  /** A number from 0 to before `below`; the n-th draw of a seed is always the same. */
+  #draw(below: number): number {
+    const digest = createHash('sha256')
+      .update(`${this.#seed}:${this.#draws++}`)
+      .digest();
+    return digest.readUInt32BE(0) % below;
+  }
+}
