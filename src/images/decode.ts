@@ -6,6 +6,7 @@
 import sharp from 'sharp';
 import { DeflectorError, invalid } from '../errors.js';
 import type { RgbImage } from '../types.js';
+import { hasIdleProfile } from './colour-profile.js';
 import { describeContent, FORMAT_NAMES, headerSize, type ImageFormat, sniffFormat, sniffFragment } from './format.js';
 import { endsEarly } from './truncation.js';
 
@@ -59,6 +60,7 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits = DEFAU
   try {
     const { data, info } = await sharp(bytes, {
       autoOrient: true,
+      ignoreIcc: format === 'jpeg' && (await hasIdleProfile(bytes)),
       // As the decoders that people compare with: a file that ends early is an error, an oddity that leaves all pixels is not.
       failOn: 'error',
       limitInputPixels: limits.maxPixels,

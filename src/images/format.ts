@@ -101,7 +101,7 @@ export function headerSize(
   try {
     switch (format) {
       case 'jpeg':
-        return jpegSize(view);
+        return jpegSize(bytes);
       case 'png':
         return { width: view.getUint32(16), height: view.getUint32(20) };
       case 'gif':
@@ -124,19 +124,39 @@ function isStartOfFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
 }
 
-function jpegSize(view: DataView): { width: number; height: number } | undefined {
-  let position = 2;
-  while (view.getUint8(position) === 0xff) {
-    const marker = view.getUint8(position + 1);
-    if (marker === 0xff) {
-      position += 1;
+/** A segment of a JPEG file: `bytes[start]` is its marker's 0xff, `end` where the next one begins. */
+export interface JpegSegment {
+  readonly code: number;
+  readonly isFrame: boolean;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The segments before the first scan, in their order; ends where the file cannot be followed.
+ *
+ * @throws RangeError where the file ends inside
+ */
+export function* jpegSegments(bytes: Uint8Array): Generator<JpegSegment, void, undefined> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let start = 2;
+  while (view.getUint8(start) === 0xff) {
+    const code = view.getUint8(start + 1);
+    if (code === 0xff) {
+      start += 1;
       continue;
     }
-    if (isStartOfFrame(marker)) {
-      return { width: view.getUint16(position + 7), height: view.getUint16(position + 5) };
-    }
-    if (marker === 0xda || marker === 0xd9) return undefined;
-    position += 2 + view.getUint16(position + 2);
+    if (code === 0xda || code === 0xd9) return;
+    const end = start + 2 + view.getUint16(start + 2);
+    yield { code, isFrame: isStartOfFrame(code), start, end };
+    start = end;
+  }
+}
+
+function jpegSize(bytes: Uint8Array): { width: number; height: number } | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { isFrame, start } of jpegSegments(bytes)) {
+    if (isFrame) return { width: view.getUint16(start + 7), height: view.getUint16(start + 5) };
   }
   return undefined;
 }

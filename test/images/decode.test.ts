@@ -6,7 +6,18 @@ import { DeflectorError, type ErrorCode } from '../../src/errors.js';
 import { DEFAULT_LIMITS, decodeImage, hardenDecoder } from '../../src/images/decode.js';
 import { sniffFormat } from '../../src/images/format.js';
 import type { RgbImage } from '../../src/types.js';
-import { ADOBE_RGB, blackPng, encode, FORMATS, gradient, iccProfile, noise, open, withProfile } from './fixtures.js';
+import {
+  ADOBE_RGB,
+  blackPng,
+  encode,
+  FORMATS,
+  gradient,
+  iccProfile,
+  noise,
+  open,
+  withJpegProfile,
+  withProfile,
+} from './fixtures.js';
 
 before(hardenDecoder);
 
@@ -199,6 +210,23 @@ describe('every way of storing colour becomes 8-bit sRGB', () => {
     const png = withProfile(await encode(plain(8, 8, stored), 'png'), iccProfile(ADOBE_RGB));
     assert.ok(Math.abs(expected[0]! - stored[0]!) > 10, 'the conversion matters');
     assertColour(await decodeImage(png), expected, 2);
+  });
+  it('a profile does in a JPEG what it does in a PNG, where it is that of sRGB too', async () => {
+    const { icc: srgb } = await sharp(await open(picture).png().withIccProfile('srgb').toBuffer()).metadata();
+    const primaries = [
+      [0.43607, 0.22249, 0.01392],
+      [0.38515, 0.71687, 0.09708],
+      [0.14307, 0.06061, 0.7141],
+    ] as const;
+    const profiles = [srgb!, iccProfile(ADOBE_RGB), iccProfile({ primaries, gamma: 2.2 }), Buffer.alloc(200, 7)];
+    const jpeg = await encode(noise(61, 47), 'jpeg');
+    const stored = await decodeImage(jpeg);
+    for (const profile of profiles) {
+      const converted = await decodeImage(withProfile(await encode(stored, 'png'), profile));
+      for (const place of ['first', 'last', 'first'] as const) {
+        assert.equal(largestDifference(await decodeImage(withJpegProfile(jpeg, profile, place)), converted), 0);
+      }
+    }
   });
   it('a damaged profile is left aside', async () => {
     const png = withProfile(await encode(picture, 'png'), Buffer.alloc(200, 7));

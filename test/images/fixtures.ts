@@ -158,3 +158,12 @@ export function withProfile(png: Buffer, profile: Buffer): Buffer {
     png.subarray(33),
   ]);
 }
+
+/** Puts a profile into a JPEG as one segment (ICC.1:2022, B.4): before the first other one, or right before the scan. */
+export function withJpegProfile(jpeg: Buffer, profile: Buffer, place: 'first' | 'last'): Buffer {
+  const head = Buffer.from('\xff\xe2\0\0ICC_PROFILE\0\x01\x01', 'latin1');
+  head.writeUInt16BE(head.length - 2 + profile.length, 2);
+  let at = 2;
+  if (place === 'last') while (jpeg[at + 1] !== 0xda) at += 2 + jpeg.readUInt16BE(at + 2);
+  return Buffer.concat([jpeg.subarray(0, at), head, profile, jpeg.subarray(at)]);
+}
