@@ -35,7 +35,31 @@ export interface Taps {
   readonly stride: number;
 }
 
+/** Taps that are kept: photographs of few sizes come many times. */
+const TAPS_KEPT = 16;
+/** Weights of taps that are kept, at most. */
+const MOST_KEPT = 2 ** 14;
+
+const kept = new WeakMap<Kernel, Map<string, Taps>>();
+
+/** @returns what is shared between calls with the same arguments and must not be changed */
 export function taps(kernel: Kernel, inputs: number, outputs: number, from: number, length: number): Taps {
+  let known = kept.get(kernel);
+  if (known === undefined) {
+    known = new Map();
+    kept.set(kernel, known);
+  }
+  const key = `${inputs} ${outputs} ${from} ${length}`;
+  let made = known.get(key);
+  if (made !== undefined) return made;
+  made = makeTaps(kernel, inputs, outputs, from, length);
+  if (made.weights.length > MOST_KEPT) return made;
+  known.set(key, made);
+  if (known.size > TAPS_KEPT) known.delete(known.keys().next().value!);
+  return made;
+}
+
+function makeTaps(kernel: Kernel, inputs: number, outputs: number, from: number, length: number): Taps {
   const scale = inputs / outputs;
   const stretch = Math.max(scale, 1);
   const support = kernel.support * stretch;

@@ -70,9 +70,19 @@ function layOut<const T extends readonly number[]>({ memory, heapBase }: KernelE
   return addresses;
 }
 
+/** Taps serve many images. */
+const rounded = new WeakMap<Taps, Int32Array>();
+
 /** Weights rounded half away from zero to fixed point. */
-function fixedPoint(weights: Float64Array): Int32Array {
-  return Int32Array.from(weights, weight => Math.trunc(weight * 2 ** FRACTION_BITS + (weight < 0 ? -0.5 : 0.5)));
+function fixedPoint(taps: Taps): Int32Array {
+  let weights = rounded.get(taps);
+  if (weights === undefined) {
+    weights = Int32Array.from(taps.weights, weight =>
+      Math.trunc(weight * 2 ** FRACTION_BITS + (weight < 0 ? -0.5 : 0.5)),
+    );
+    rounded.set(taps, weights);
+  }
+  return weights;
 }
 
 /**
@@ -99,7 +109,7 @@ export function horizontal(data: Uint8Array, origin: number, stride: number, row
   const { buffer } = k.memory;
   new Int32Array(buffer, firstAt, length).set(first.map(pixel => pixel - begin));
   new Int32Array(buffer, countAt, length).set(count);
-  new Int32Array(buffer, weightsAt, weights.length).set(fixedPoint(weights));
+  new Int32Array(buffer, weightsAt, weights.length).set(fixedPoint(columns));
   const out = new Uint8Array(rows * length * 3);
   for (let row = 0; row < rows; row += most) {
     const band = Math.min(most, rows - row);
@@ -140,7 +150,7 @@ export function vertical(data: Uint8Array, origin: number, stride: number, lengt
   ]) as [number, number, number, number, number];
   const { buffer } = k.memory;
   new Int32Array(buffer, countAt, total).set(count);
-  new Int32Array(buffer, weightsAt, weights.length).set(fixedPoint(weights));
+  new Int32Array(buffer, weightsAt, weights.length).set(fixedPoint(rows));
   const out = new Uint8Array(total * length);
   for (const [from, end] of bands) {
     const begin = first[from]!;
