@@ -65,11 +65,20 @@ export function halvingWeights(count: number): number[] {
   return Array.from({ length: count }, (_, i) => 0.5 ** (i + 1));
 }
 
-/** Bilinear resizing; places beyond the outer samples take the nearest one. */
-export function resizeBilinear(grid: Grid, width: number, height: number, alignment: Alignment): Grid {
+/**
+ * Bilinear resizing; places beyond the outer samples take the nearest one.
+ *
+ * @param data receives the result's values, as many as it has places
+ */
+export function resizeBilinear(
+  grid: Grid,
+  width: number,
+  height: number,
+  alignment: Alignment,
+  data: Float64Array = new Float64Array(width * height),
+): Grid {
   const { low, high, fraction } = samples(grid.width, width, alignment);
   const rows = samples(grid.height, height, alignment);
-  const data = new Float64Array(width * height);
   // The small columns are mixed once a row, not once a place that reads them.
   const mixed = new Float64Array(grid.width);
   for (let y = 0; y < height; y++) {
@@ -179,27 +188,51 @@ export function activationMap(
   width: number,
   height: number,
 ): ActivationMap | undefined {
-  const grid = normalisedMap(settings, features, head, scores, width, height);
-  if (grid === undefined) return undefined;
-  const data = new Float32Array(grid.data.length);
-  for (let p = 0; p < data.length; p++) data[p] = grid.data[p]! > 0 ? grid.data[p]! : 0;
-  return { width, height, data };
-}
-
-function normalisedMap(
-  settings: Pick<DefenceSettings, 'map' | 'mapClasses'>,
-  features: FeatureMaps,
-  head: ClassifierHead,
-  scores: Float32Array | Float64Array,
-  width: number,
-  height: number,
-): Grid | undefined {
   if (settings.map === 'uniform') return undefined;
   if (settings.map === 'official') {
     const classes = topClasses(scores, Math.min(settings.mapClasses, OFFICIAL_WEIGHTS.length));
-    return stretchToUnit(weightedUnitMaps(features, head, classes, OFFICIAL_WEIGHTS, width, height, 'half_pixel'));
+    const sum = weightedUnitMaps(features, head, classes, OFFICIAL_WEIGHTS, width, height, 'half_pixel');
+    const unit = stretchToUnit(sum);
+    return unit === undefined ? undefined : positivePart(unit, 1);
   }
   const classes = topClasses(scores, settings.map === 'cam' ? 1 : settings.mapClasses);
   const small = weightedClassMaps(features, head, classes, halvingWeights(classes.length));
-  return divideByMax(resizeBilinear(small, width, height, 'half_pixel'));
+  const grid = resizeBilinear(small, width, height, 'half_pixel', scratchOf(width * height));
+  const max = greatest(grid.data);
+  return max > 0 && Number.isFinite(max) ? positivePart(grid, max) : undefined;
+}
+
+/** Places of the largest map whose memory is kept: beyond what models read. */
+const MOST_KEPT = 2 ** 20;
+
+let scratch = new Float64Array(0);
+
+/**
+ * Memory for the map of the image in hand, which is kept for the next one: memory of this size lies outside of the heap,
+ * and V8 collects garbage for it sooner than for anything else.
+ */
+function scratchOf(places: number): Float64Array {
+  if (scratch.length === places) return scratch;
+  const made = new Float64Array(places);
+  if (places <= MOST_KEPT) scratch = made;
+  return made;
+}
+
+/** Greatest value; no number where one of the values is none. */
+function greatest(data: Float64Array): number {
+  let max = data[0]!;
+  for (let p = 0; p < data.length; p++) {
+    const value = data[p]!;
+    if (value <= max) continue;
+    if (Number.isNaN(value)) return value;
+    max = value;
+  }
+  return max;
+}
+
+/** A grid divided by a positive number; what lies below 0 becomes 0. */
+function positivePart({ width, height, data: values }: Grid, divisor: number): ActivationMap {
+  const data = new Float32Array(values.length);
+  for (let p = 0; p < data.length; p++) data[p] = values[p]! > 0 ? values[p]! / divisor : 0;
+  return { width, height, data };
 }
