@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, until } from '../helpers/distributed.js';
 import { checkLeaks } from '../helpers/leaks.js';
+import { startRedisCluster } from '../helpers/redis-server.js';
 import { timelessLines } from '../helpers/results.js';
 import { tinyName } from '../helpers/tiny-images.js';
 import { writeTinyModel } from '../helpers/tiny-model.js';
@@ -41,6 +42,16 @@ describe('a distributed job', () => {
     assert.equal((await progress('job')).verdicts.total, 0);
     await worker(['publish']);
     assert.deepEqual(await results('job'), expected);
+  });
+
+  it('has the same results on a Redis Cluster', async t => {
+    const cluster = await startRedisCluster();
+    t.after(() => cluster.stop());
+    const settings = { DEFLECTOR_REDIS_URL: cluster.urls, DEFLECTOR_REDIS_CLUSTER: 'true' };
+    const { enqueue, worker, results, embedded } = await deployment(t, 60, settings);
+    await enqueue('job');
+    await Promise.all([worker(), worker()]);
+    assert.deepEqual(await results('job'), await embedded());
   });
 
   it('loses nothing and counts nothing twice when a worker is killed in the middle', async t => {
