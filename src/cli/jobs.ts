@@ -32,12 +32,13 @@ export function registerJobs(program: Command): void {
   add('cancel', 'end a job: what is in flight is dropped', 'cancelJob', 'cancel photos-1');
   add('retry', 'try again what was given up', 'retryJob', 'retry photos-1');
   add('dead', 'show what was given up, and why', 'deadLetters', 'dead photos-1 --json');
-  add(
+  const exporting = add(
     'export',
     'write results.jsonl, run.json and report.html of a complete job',
     'exportResults',
     'export photos-1 --to results',
-  )
+  );
+  addSettings(exporting, ['quiet'])
     .option('--to <dir>', "folder or s3:// prefix for the files (default: the job's own)")
     .option('--overwrite', 'start over where results are there already');
 }
