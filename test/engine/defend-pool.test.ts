@@ -111,7 +111,8 @@ describe('a pool of worker threads', () => {
             status: 'error',
             error: {
               code: 'WORKER_LOST',
-              message: 'The worker thread died twice with this image in hand: it ended without an error',
+              message:
+                "The worker thread died twice with this image in hand: Cannot read properties of null (reading 'type')",
               retryable: true,
             },
           });
@@ -129,7 +130,7 @@ describe('a pool of worker threads', () => {
     const pool = await DefendPool.start(spec, 1);
     await rm(spec.model, { recursive: true });
     const lost = { code: 'WORKER_LOST', message: /^A worker thread died .* and no other could be started: / };
-    const refused = [pool.defend(image(0)), pool.defend(image(1))].map(outcome => assert.rejects(outcome, lost));
+    const refused = [pool.defend(image(1)), pool.defend(image(0))].map(outcome => assert.rejects(outcome, lost));
     await Promise.all(refused);
     await assert.rejects(pool.defend(image(2)), lost);
     await pool.close();
