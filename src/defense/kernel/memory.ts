@@ -38,7 +38,8 @@ export class KernelMemory {
 
   /** @returns the block's address @throws DeflectorError IMAGE_TOO_MANY_PIXELS when addresses are exhausted */
   allocate(bytes: number): number {
-    const length = Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    // An empty block has a line of its own too: blocks are told apart by where they begin.
+    const length = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT;
     const index = this.#free.findIndex(block => block.bytes >= length);
     let at: number;
     if (index >= 0) {
