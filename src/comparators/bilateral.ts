@@ -10,7 +10,7 @@
  * a fixed blur.
  */
 import { blackOutside, clampToEdge, pad, plane } from './planes.js';
-import { choice, decimal, decimalOrAuto, defineStep, integer } from './step.js';
+import { choice, decimal, decimalOr, defineStep, integer } from './step.js';
 
 /** How a bilateral filter weighs. */
 export interface BilateralParameters {
@@ -123,7 +123,7 @@ export const bilateral = defineStep({
   parameters: {
     radius: integer(3, 1, 15),
     spatial: decimal(1, 0.01, 100),
-    colour: decimalOrAuto(0.001, 10),
+    colour: decimalOr('auto', 0.001, 10),
     border: choice('edge', 'black'),
     tables: choice('gaussian', 'skimage', 'skimage015'),
   },

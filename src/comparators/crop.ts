@@ -1,26 +1,31 @@
 /**
  * Random crops, resized back. Guo et al., 'Countering Adversarial Images Using Input Transformations', ICLR 2018, section
  * 4.1: 30 crops of 90x90 out of 224x224, resized to 224x224; the model's answers are averaged. As a step it makes one crop:
- * the ensemble comes from `--runs 30 --vote mean`.
+ * the ensemble comes from `--runs 30 --vote mean`. With `most` the share is drawn too: crops a little smaller than the image
+ * move every run to another place on the network's grid, and take hardly anything from the image.
  */
 import type { UniformSource } from '../defense/defender.js';
 import { plane } from './planes.js';
 import { resampleBilinear } from './resample.js';
-import { decimal, defineStep } from './step.js';
+import { decimal, decimalOr, defineStep } from './step.js';
 
 /**
- * Replaces the image by a random crop of it, resized back bilinearly. Two draws: column, row.
+ * Replaces the image by a random crop of it, resized back bilinearly. Two draws: column, row; before them one for the
+ * share, where it is drawn.
  *
  * @param planes float32, planar [3, height, width]; in place
- * @param share side of the crop as a share of the image's, in (0, 1]
+ * @param least side of the crop as a share of the image's, in (0, 1]
+ * @param most where above `least`, the share is uniform between the two
  */
 function cropAndResize(
   planes: Float32Array,
   width: number,
   height: number,
-  share: number,
+  least: number,
+  most: number,
   source: UniformSource,
 ): void {
+  const share = most > least ? least + (most - least) * source.uniform() : least;
   const size = [width, height].map(length => Math.max(1, Math.round(length * share))) as [number, number];
   const left = Math.floor(source.uniform() * (width - size[0] + 1));
   const top = Math.floor(source.uniform() * (height - size[1] + 1));
@@ -33,8 +38,8 @@ function cropAndResize(
 export const crop = defineStep({
   name: 'crop',
   random: true,
-  parameters: { share: decimal(0.4, 0.01, 1) },
-  apply(planes, width, height, { share }, source) {
-    cropAndResize(planes, width, height, share, source);
+  parameters: { share: decimal(0.4, 0.01, 1), most: decimalOr('same', 0.01, 1) },
+  apply(planes, width, height, { share, most }, source) {
+    cropAndResize(planes, width, height, share, most === 'same' ? share : most, source);
   },
 });

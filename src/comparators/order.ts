@@ -7,6 +7,7 @@ import { bilateral } from './bilateral.js';
 import { bitDepth } from './bit-depth.js';
 import { blockDct } from './block-dct.js';
 import { crop } from './crop.js';
+import { flip } from './flip.js';
 import { jointSqueezing } from './joint-squeezing.js';
 import { jpeg } from './jpeg.js';
 import { medianSmoothing } from './median.js';
@@ -14,6 +15,8 @@ import { nonLocalMeansRgb } from './non-local-means.js';
 import { nonLocalMeansTable4 } from './non-local-means-lab.js';
 import { none } from './none.js';
 import { quilting } from './quilting.js';
+import { randomJpeg } from './random-jpeg.js';
+import { rescale } from './rescale.js';
 import { resizePad } from './resize-and-pad.js';
 import { richardsonLucyStep } from './richardson-lucy.js';
 import type { BoundStep, ImageStep, StepResources } from './step.js';
@@ -46,6 +49,9 @@ export const COMPARATORS: readonly ImageStep[] = Object.freeze([
   richardsonLucyStep,
 ]);
 
+/** Steps that make runs differ, so that a vote has something to decide: no rivals of the paper's, but beyond it. */
+export const RANDOMISERS: readonly ImageStep[] = Object.freeze([flip, randomJpeg, rescale]);
+
 /** The two steps of the defence itself. Their parameters are settings, not part of the order. */
 const DEFENCE_STEPS = ['deflect', 'denoise'] as const;
 
@@ -54,7 +60,9 @@ export type OrderStep =
   | { readonly kind: 'defence'; readonly name: (typeof DEFENCE_STEPS)[number]; readonly text: string }
   | { readonly kind: 'comparator'; readonly name: string; readonly text: string; readonly step: BoundStep };
 
-const BY_NAME: ReadonlyMap<string, ImageStep> = new Map(COMPARATORS.map(step => [step.name, step]));
+const BY_NAME: ReadonlyMap<string, ImageStep> = new Map(
+  [...COMPARATORS, ...RANDOMISERS].map(step => [step.name, step]),
+);
 
 /** Names that an order may hold. */
 const NAMES: readonly string[] = [...DEFENCE_STEPS, ...BY_NAME.keys()];

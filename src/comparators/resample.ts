@@ -26,6 +26,20 @@ export function resampleNearest(
   return out;
 }
 
+/** For each target sample the two source samples that it lies between, and how far it is from the first to the second. */
+function between(from: number, to: number): { low: Int32Array; high: Int32Array; fraction: Float64Array } {
+  const low = new Int32Array(to);
+  const high = new Int32Array(to);
+  const fraction = new Float64Array(to);
+  for (let i = 0; i < to; i++) {
+    const at = Math.min(Math.max(centre(i, from, to), 0), from - 1);
+    low[i] = Math.floor(at);
+    high[i] = Math.min(low[i]! + 1, from - 1);
+    fraction[i] = at - low[i]!;
+  }
+  return { low, high, fraction };
+}
+
 /** Bilinear interpolation of a window of a plane, edges repeated; arguments as above. */
 export function resampleBilinear(
   source: Float32Array,
@@ -35,19 +49,76 @@ export function resampleBilinear(
   [toWidth, toHeight]: readonly [number, number],
 ): Float32Array {
   const out = new Float32Array(toWidth * toHeight);
+  const columns = between(width, toWidth);
+  const rows = between(height, toHeight);
+  const { low, high, fraction } = columns;
   for (let y = 0; y < toHeight; y++) {
-    const v = Math.min(Math.max(centre(y, height, toHeight), 0), height - 1);
-    const top = Math.floor(v);
-    const upper = origin + top * stride;
-    const lower = origin + Math.min(top + 1, height - 1) * stride;
-    for (let x = 0; x < toWidth; x++) {
-      const u = Math.min(Math.max(centre(x, width, toWidth), 0), width - 1);
-      const left = Math.floor(u);
-      const right = Math.min(left + 1, width - 1);
-      const fraction = u - left;
-      const above = source[upper + left]! + fraction * (source[upper + right]! - source[upper + left]!);
-      const below = source[lower + left]! + fraction * (source[lower + right]! - source[lower + left]!);
-      out[y * toWidth + x] = above + (v - top) * (below - above);
+    const upper = origin + rows.low[y]! * stride;
+    const lower = origin + rows.high[y]! * stride;
+    const down = rows.fraction[y]!;
+    for (let x = 0, to = y * toWidth; x < toWidth; x++, to++) {
+      const left = low[x]!;
+      const right = high[x]!;
+      const share = fraction[x]!;
+      const above = source[upper + left]! + share * (source[upper + right]! - source[upper + left]!);
+      const below = source[lower + left]! + share * (source[lower + right]! - source[lower + left]!);
+      out[to] = above + down * (below - above);
+    }
+  }
+  return out;
+}
+
+/** For each target sample the first source sample that a triangle of twice the ratio's width reaches, and all weights. */
+function triangles(from: number, to: number): { first: Int32Array; taps: number; weights: Float64Array } {
+  const ratio = from / to;
+  const taps = 2 * Math.ceil(ratio) + 1;
+  const first = new Int32Array(to);
+  const weights = new Float64Array(to * taps);
+  for (let i = 0; i < to; i++) {
+    const at = centre(i, from, to);
+    const start = Math.max(0, Math.ceil(at - ratio));
+    const end = Math.min(from - 1, Math.floor(at + ratio));
+    let sum = 0;
+    for (let k = start; k <= end; k++) sum += 1 - Math.abs(k - at) / ratio;
+    // What lies beyond the image has no weight; places that are not reached keep a weight of 0 inside it.
+    first[i] = Math.max(0, Math.min(start, from - taps));
+    for (let k = start; k <= end; k++) weights[i * taps + k - first[i]!] = (1 - Math.abs(k - at) / ratio) / sum;
+  }
+  return { first, taps, weights };
+}
+
+/**
+ * Shrinks a plane, each sample the mean of what it covers by a triangle as wide as two samples of the result.
+ *
+ * @param source float32 [height, width]
+ * @param to width and height of the result, at most those of the source
+ * @returns float32 [toHeight, toWidth]
+ */
+export function shrinkTriangle(
+  source: Float32Array,
+  [width, height]: readonly [number, number],
+  [toWidth, toHeight]: readonly [number, number],
+): Float32Array {
+  const across = triangles(width, toWidth);
+  const down = triangles(height, toHeight);
+  const narrow = new Float64Array(toWidth * height);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < toWidth; x++, to++) {
+      const from = y * width + across.first[x]!;
+      let sum = 0;
+      for (let k = 0; k < across.taps && across.first[x]! + k < width; k++) {
+        sum += across.weights[x * across.taps + k]! * source[from + k]!;
+      }
+      narrow[to] = sum;
+    }
+  }
+  const out = new Float32Array(toWidth * toHeight);
+  for (let y = 0; y < toHeight; y++) {
+    const row = y * toWidth;
+    for (let k = 0; k < down.taps && down.first[y]! + k < height; k++) {
+      const weight = down.weights[y * down.taps + k]!;
+      const from = (down.first[y]! + k) * toWidth;
+      for (let x = 0; x < toWidth; x++) out[row + x]! += weight * narrow[from + x]!;
     }
   }
   return out;

@@ -147,13 +147,13 @@ export function decimal(initial: number, least: number, most: number): StepParam
   };
 }
 
-/** A decimal number as above, or `auto`: taken from the image. */
-export function decimalOrAuto(least: number, most: number): StepParameter<number | 'auto'> {
+/** A decimal number as above, or a word that stands for one: `auto`, what is taken from the image. */
+export function decimalOr<const W extends string>(word: W, least: number, most: number): StepParameter<number | W> {
   const number = decimal(least, least, most);
   return {
-    default: 'auto',
-    expected: `${number.expected}, or auto`,
-    parse: text => (text === 'auto' ? 'auto' : number.parse(text)),
+    default: word,
+    expected: `${number.expected}, or ${word}`,
+    parse: text => (text === word ? word : number.parse(text)),
   };
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { COMPARATORS, parseOrder, printOrder } from '../../src/comparators/order.js';
+import { COMPARATORS, parseOrder, printOrder, RANDOMISERS } from '../../src/comparators/order.js';
 import { DeflectorError } from '../../src/errors.js';
 import { fromRoot } from '../helpers/root.js';
 
@@ -18,6 +18,8 @@ function refuses(text: string, message: string): void {
     },
   );
 }
+
+const STEPS = [...COMPARATORS, ...RANDOMISERS];
 
 describe('an order', () => {
   it("mixes the defence's own steps with comparators, in any order", () => {
@@ -51,7 +53,7 @@ describe('an order', () => {
   });
 
   it('is read back from its canonical text', () => {
-    const words = COMPARATORS.flatMap(({ name, parameters }) => [
+    const words = STEPS.flatMap(({ name, parameters }) => [
       name,
       ...parameters.map(
         (_, i) =>
@@ -69,8 +71,8 @@ describe('an order', () => {
     );
   });
 
-  it('names every comparator once', () => {
-    const names = COMPARATORS.map(step => step.name);
+  it('names every step once', () => {
+    const names = STEPS.map(step => step.name);
     assert.equal(new Set(names).size, names.length);
   });
 
@@ -86,7 +88,7 @@ describe('an order', () => {
     refuses('none:1', 'Expected no parameters after "none" for --order but received "none:1"');
     refuses('deflect:10', 'Expected no parameters after "deflect" for --order but received "deflect:10"');
     refuses('jpeg:', 'Expected parameters after "jpeg:" for --order but received "jpeg:"');
-    const steps = ['deflect', 'denoise', ...COMPARATORS.map(step => step.name)].join(', ');
+    const steps = ['deflect', 'denoise', ...STEPS.map(step => step.name)].join(', ');
     refuses('', `Expected steps among ${steps} for --order but received ""`);
     refuses('jpg:75', `Expected steps among ${steps} (did you mean jpeg?) for --order but received "jpg:75"`);
     refuses('denoize', `Expected steps among ${steps} (did you mean denoise?) for --order but received "denoize"`);
@@ -96,7 +98,7 @@ describe('an order', () => {
 
 describe('docs/comparators.md', () => {
   const text = readFileSync(fromRoot('docs/comparators.md'), 'utf8');
-  for (const { name, parameters } of COMPARATORS) {
+  for (const { name, parameters } of STEPS) {
     it(`lists ${name} with its parameters and their defaults`, () => {
       const described = parameters.map(parameter => `${parameter.name} (${parameter.default})`).join(', ');
       assert.ok(text.includes(`\n| \`${name}\` | ${described}${described === '' ? '' : ' '}|`));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { JOINT_SQUEEZERS, jointSqueezeScore } from '../../src/comparators/joint-squeezing.js';
-import { COMPARATORS, comparatorSteps, parseOrder } from '../../src/comparators/order.js';
+import { COMPARATORS, comparatorSteps, parseOrder, RANDOMISERS } from '../../src/comparators/order.js';
 import { makePatchBank, type PatchBank } from '../../src/comparators/quilting.js';
 import { drawKept, minimizeVariation } from '../../src/comparators/total-variation-minimization.js';
 import { PLAIN_RGB, type UniformSource } from '../../src/defense/defender.js';
@@ -49,8 +49,8 @@ function applied(text: string, { width, height, planes }: Image, run = 0): Float
   return out;
 }
 
-for (const { name, random } of COMPARATORS) {
-  describe(`the comparator ${name}`, () => {
+for (const { name, random } of [...COMPARATORS, ...RANDOMISERS]) {
+  describe(`the step ${name}`, () => {
     it('keeps values in [0, 1], is repeated by the same draws, and leaves draws alone unless it says so', () => {
       fc.assert(
         fc.property(images, fc.nat(), (input, run) => {
@@ -66,7 +66,17 @@ for (const { name, random } of COMPARATORS) {
 }
 
 describe('comparators do nothing at their limits', () => {
-  const exact = ['none', 'bits:8', 'median:1', 'dct:0-8', 'dct:0-3', 'crop:1', 'resizepad:1', 'anisotropic:0'];
+  const exact = [
+    'none',
+    'bits:8',
+    'median:1',
+    'dct:0-8',
+    'dct:0-3',
+    'crop:1',
+    'rescale:1-1',
+    'resizepad:1',
+    'anisotropic:0',
+  ];
   const nearly = ['tvm:0-0.0001', 'tv:0.0001', 'bilateral:3-0.01', 'nlmrgb:3-11-0.0001', 'wiener:0.000001-0.1-1'];
 
   for (const text of [...exact, ...nearly]) {
@@ -91,6 +101,9 @@ describe('comparators leave a constant image alone', () => {
     'tvbregman',
     'tvm',
     'crop',
+    'crop:0.5-0.9',
+    'flip',
+    'rescale',
     'dct',
     'bilateral',
     'anisotropic',
@@ -102,6 +115,44 @@ describe('comparators leave a constant image alone', () => {
       assertClose(applied(text, input), input.planes, 1e-5);
     });
   }
+});
+
+describe('steps that make runs differ', () => {
+  const photograph = image(40, 30, 255, 9);
+  const drawn = (...numbers: number[]): UniformSource => ({ uniform: () => numbers.shift()! });
+  const given = (text: string, planes: Float32Array, ...numbers: number[]): Float32Array => {
+    const out = Float32Array.from(planes);
+    const [step] = parseOrder(text);
+    assert.ok(step?.kind === 'comparator');
+    step.step.apply(out, photograph.width, photograph.height, drawn(...numbers));
+    return out;
+  };
+  const { planes, width } = photograph;
+
+  it('draws the share of a crop, then its column and row', () => {
+    // 0.5 + 0.5 * 0.5 of the side: the crop that a fixed share of 0.75 gives for the same two draws.
+    assert.deepEqual(given('crop:0.5-1', planes, 0.5, 0.3, 0.6), given('crop:0.75', planes, 0.3, 0.6));
+  });
+
+  it('draws the quality of a JPEG among the integers from the least to the most', () => {
+    assert.deepEqual(given('randomjpeg:20-24', planes, 0), given('jpeg:20', planes));
+    assert.deepEqual(given('randomjpeg:20-24-444', planes, 0.999), given('jpeg:24-444', planes));
+    assert.deepEqual(given('randomjpeg:24-20', planes, 0.5), given('jpeg:22', planes));
+  });
+
+  it('mirrors each row of each channel where the draw is below a half', () => {
+    assert.deepEqual(given('flip', planes, 0.5), planes);
+    const mirrored = planes.map((_, i) => planes[i - (i % width) + width - 1 - (i % width)]!);
+    assert.deepEqual(given('flip', planes, 0.499), mirrored);
+  });
+
+  it('takes nothing from a ramp but its ends when it is shrunk and grown again', () => {
+    const ramp = Float32Array.from({ length: planes.length }, (_, i) => (i % width) / width);
+    for (const [i, value] of given('rescale:0.5-0.5', ramp, 0).entries()) {
+      const column = i % width;
+      if (column >= 4 && column < width - 4) assert.ok(Math.abs(value - ramp[i]!) < 1e-6, `${i}: ${value}`);
+    }
+  });
 });
 
 describe('the median of any window', () => {
