@@ -66,6 +66,25 @@ export function fraction(min: number, max: number): ValueType<number> {
   };
 }
 
+/** Two numbers, least and most, as `0.5-2`; one number stands for both. */
+export function range(min: number, max: number): ValueType<readonly [number, number]> {
+  const plain = number(min, max);
+  const pair = (least: unknown, most: unknown): readonly [number, number] | undefined => {
+    const [low, high] = [plain.parse(least), plain.parse(most)];
+    return low === undefined || high === undefined || low > high ? undefined : Object.freeze([low, high] as const);
+  };
+  return {
+    expected: `a number from ${min} to ${max}, or two of them, the lesser first, as 0.5-2`,
+    placeholder: 'x|x-y',
+    parse: value => {
+      if (Array.isArray(value)) return value.length === 2 ? pair(value[0], value[1]) : undefined;
+      const words = typeof value === 'string' ? value.split(/(?<=[\d.])-/) : [value];
+      return words.length > 2 ? undefined : pair(words[0], words[words.length - 1]);
+    },
+    print: ([least, most]) => (least === most ? least : `${least}-${most}`),
+  };
+}
+
 /** A value, or `auto`, which is `null` in the resolved settings: the defence works it out for each image. */
 export function orAuto<T>(type: ValueType<T>): ValueType<T | null> {
   return {

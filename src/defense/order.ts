@@ -2,6 +2,7 @@
 import { DeflectorError, invalid } from '../errors.js';
 import type { RgbImage } from '../types.js';
 import type { UniformSource } from './defender.js';
+import { drawsDenoising } from './denoise-draws.js';
 import { type DefenceSettings, deflects } from './settings.js';
 
 /** A step that is not the defence's own: a pure function of pixels and draws. */
@@ -47,9 +48,10 @@ export function isOwn(text: string): text is 'deflect' | 'denoise' {
   return text === 'deflect' || text === 'denoise';
 }
 
-/** Whether two runs of the step differ; of `deflect` under settings that deflect. */
-export function isRandom(step: Step): boolean {
-  return step === 'deflect' || (step !== 'denoise' && step.random);
+/** Whether two runs of the step differ, under settings that let it stand among `stepsOf`. */
+export function isRandom(step: Step, settings: DefenceSettings): boolean {
+  if (step === 'deflect') return true;
+  return step === 'denoise' ? drawsDenoising(settings) : step.random;
 }
 
 /**

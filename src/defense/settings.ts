@@ -25,6 +25,12 @@ export interface DefenceSettings {
   readonly window: number;
   /** Noise standard deviation on the [0,1] scale; `null` estimates it for each plane from its finest diagonal sub-band. */
   readonly sigma: number | null;
+  /** Factor on sigma, given or estimated: least and most, 0 to 100; where they differ each `denoise` step draws it, uniform between them. */
+  readonly strength: readonly [number, number];
+  /** Randomly shifted grids that each `denoise` step takes the mean over (cycle spinning), 1 to 64; 0: the image's own grid. */
+  readonly spin: number;
+  /** Share of the threshold that the activation map takes off where it is 1, 0 to 1. */
+  readonly spare: number;
   /** Wavelet by its PyWavelets name: haar, db1 ... */
   readonly wavelet: string;
   /** Decomposition levels; `null` takes max(maximum level - 3, 1), as scikit-image does. */
@@ -55,6 +61,9 @@ export const PAPER_SETTINGS: Omit<DefenceSettings, 'seed'> = Object.freeze({
   deflections: 100,
   window: 10,
   sigma: 0.04,
+  strength: Object.freeze([1, 1] as const),
+  spin: 0,
+  spare: 0,
   wavelet: 'db1',
   levels: null,
   shrink: 'bayes',
@@ -76,7 +85,12 @@ export function deflects({ order, deflection, deflections }: DefenceSettings): b
   return order.includes('deflect') && deflection !== 'none' && deflections > 0;
 }
 
+/** Whether any detail may be shrunk. */
+function denoises({ order, shrink }: DefenceSettings): boolean {
+  return order.includes('denoise') && shrink !== 'none';
+}
+
 /** Whether an activation map can change a result. */
 export function usesMap(settings: DefenceSettings): boolean {
-  return settings.map !== 'uniform' && deflects(settings);
+  return settings.map !== 'uniform' && (deflects(settings) || (denoises(settings) && settings.spare > 0));
 }

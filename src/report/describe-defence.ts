@@ -31,10 +31,16 @@ export function describeDefence(defence: Readonly<Record<string, unknown>>): str
   if (order.includes('denoise')) {
     if (value('shrink') === 'none') parts.push('no shrinkage');
     else if (value('wavelet') !== undefined) {
-      const sigma = value('sigma') && `σ ${value('sigma')}`;
+      const factor = value('strength') === '1' ? '' : value('strength') && ` × ${value('strength')}`;
+      const sigma = value('sigma') && `σ ${value('sigma')}${factor ?? ''}`;
+      const spin = value('spin') === '0' ? undefined : value('spin') && `spin ${value('spin')}`;
+      const spare = value('spare') === '0' ? undefined : value('spare') && `map spares ${value('spare')}`;
       const threshold = value('threshold');
       parts.push(
-        [value('wavelet'), value('shrink'), threshold === 'soft' ? undefined : threshold, sigma, value('variant')]
+        [
+          ...[value('wavelet'), value('shrink'), threshold === 'soft' ? undefined : threshold, sigma],
+          ...[spin, spare, value('variant')],
+        ]
           .filter(Boolean)
           .join(', '),
       );

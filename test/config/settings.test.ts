@@ -55,6 +55,13 @@ const userOptions = fc
       deflections: integerOf('deflections').map(String),
       window: integerOf('window'),
       sigma: fc.oneof(decimal(0, 1), fc.constant('auto'), fc.constant(null)),
+      strength: fc.oneof(
+        fc.constantFrom('1', '0.5-2', '1e-2-3'),
+        decimal(0, 100),
+        fc.tuple(decimal(0, 50), decimal(50, 100)),
+      ),
+      spin: integerOf('spin'),
+      spare: decimal(0, 1),
       wavelet: fc.constantFrom('haar', 'db1', 'db2', 'sym4'),
       levels: fc.oneof(integerOf('levels'), fc.constant('auto')),
       shrink: fc.constantFrom('bayes', 'visu', 'sure', 'none'),

@@ -32,6 +32,11 @@ export interface KernelExports {
     sigmaCr: number,
     universal: number,
   ): void;
+  setStrength(slot: number, strength: number): void;
+  useShares(slot: number, at: number): void;
+  shiftPixels(from: number, to: number, x: number, y: number): void;
+  addShifted(from: number, sum: number, rowLength: number, rows: number, shift: number, y: number): void;
+  multiply(at: number, count: number, factor: number): void;
   equipSlot(slot: number, filters: number, magnitudes: number, select: number): void;
   selectBytes(count: number): number;
   sparseLimit(slot: number): number;
@@ -62,6 +67,7 @@ export interface KernelExports {
   planesBytes(width: number, height: number, levels: number, length: number): number;
   preparePlanes(at: number, width: number, height: number, levels: number, filters: number): number;
   planesSlot(planes: number): number;
+  usePlaneShares(planes: number, at: number): void;
   currentPlanes(planes: number): number;
   channelBytes(planes: number): number;
   strideBytes(planes: number): number;

@@ -1,8 +1,25 @@
 /** The fast implementation of the defence: WebAssembly with SIMD, single precision. */
 import { invalid } from '../../errors.js';
+import { writePlanes } from '../../images/tensor.js';
 import type { RgbImage } from '../../types.js';
-import type { Defender } from '../defender.js';
-import { type FindStep, isOwn, NO_DRAWS, ownStepsOnly, toBytes, toPlanar } from '../order.js';
+import {
+  type Defender,
+  PLAIN_RGB,
+  type PreparedImage,
+  type TensorFormat,
+  type UniformSource,
+  type WatchDeflections,
+} from '../defender.js';
+import {
+  applyForeign,
+  type FindStep,
+  type ForeignStep,
+  isOwn,
+  NO_DRAWS,
+  ownStepsOnly,
+  toBytes,
+  toPlanar,
+} from '../order.js';
 import type { DefenceSettings } from '../settings.js';
 import { isHaarPath, prepareHaar } from './haar-path.js';
 import { Kernel } from './kernel.js';
@@ -27,10 +44,53 @@ export async function createKernelDefender(find: FindStep = ownStepsOnly): Promi
         throw invalid('map', `a map of ${image.width} x ${image.height}`, `${map.width} x ${map.height}`);
       }
       const { start, settings } = takeLeadingSteps(image, given, find);
-      if ('data' in start && isHaarPath(settings)) return prepareHaar(kernel, start, map, settings);
+      const { head, tail } = splitTail(settings, find);
+      if ('data' in start && isHaarPath(head)) {
+        const runs = prepareHaar(kernel, start, map, head);
+        return tail.length === 0 ? runs : new TailedImage(runs, tail, image.width, image.height);
+      }
       return preparePlanes(kernel, start, map, settings, find);
     },
   };
+}
+
+/** The order up to the last of the defence's own steps, and the foreign steps behind it. */
+function splitTail(
+  settings: DefenceSettings,
+  find: FindStep,
+): { readonly head: DefenceSettings; readonly tail: readonly ForeignStep[] } {
+  const { order } = settings;
+  const length = order.findLastIndex(isOwn) + 1;
+  return { head: { ...settings, order: order.slice(0, length) }, tail: order.slice(length).map(find) };
+}
+
+/** An image whose runs are taken further, outside of the kernel. */
+class TailedImage implements PreparedImage {
+  readonly isRandom: boolean;
+  readonly #image: PreparedImage;
+  readonly #steps: readonly ForeignStep[];
+  readonly #width: number;
+  readonly #height: number;
+  readonly #planes: Float32Array;
+
+  constructor(image: PreparedImage, steps: readonly ForeignStep[], width: number, height: number) {
+    this.#image = image;
+    this.#steps = steps;
+    this.#width = width;
+    this.#height = height;
+    this.#planes = new Float32Array(3 * width * height);
+    this.isRandom = image.isRandom || steps.some(step => step.random);
+  }
+
+  run(source: UniformSource, out: Float32Array, offset: number, format: TensorFormat, watch?: WatchDeflections): void {
+    this.#image.run(source, this.#planes, 0, PLAIN_RGB, watch);
+    for (const step of this.#steps) applyForeign(step, this.#planes, this.#width, this.#height, source);
+    writePlanes(this.#planes, this.#width * this.#height, format, out, offset);
+  }
+
+  release(): void {
+    this.#image.release();
+  }
 }
 
 /**

@@ -44,6 +44,8 @@ export class Kernel {
   #format: TensorFormat | undefined;
   #stagingAt: number;
   #stagingBytes = STAGING_BYTES;
+  #scratchAt = 0;
+  #scratchBytes = 0;
 
   private constructor(exports: KernelExports) {
     this.exports = exports;
@@ -160,6 +162,18 @@ export class Kernel {
         for (let c = 0; c < 3; c++) out.set(staged.subarray(c * count, (c + 1) * count), offset + c * pixels + pixel);
       }
     }
+  }
+
+  /** Memory between runs' images that belongs to none of them: `bytes` of it, good until it is asked for again. */
+  scratch(bytes: number): number {
+    if (bytes > this.#scratchBytes) {
+      if (this.#scratchBytes > 0) this.memory.free(this.#scratchAt);
+      // Until there is another: the allocation may fail.
+      this.#scratchBytes = 0;
+      this.#scratchAt = this.memory.allocate(bytes);
+      this.#scratchBytes = bytes;
+    }
+    return this.#scratchAt;
   }
 
   #stage(bytes: number): void {

@@ -10,6 +10,7 @@ import {
   type UniformSource,
   type WatchDeflections,
 } from '../defender.js';
+import { addUnshifted, type Denoising, drawDenoising, movedMap, type Shift, shiftInto } from '../denoise-draws.js';
 import {
   applyForeign,
   type FindStep,
@@ -19,10 +20,13 @@ import {
   ownStepsOnly,
   type Step,
   stepsOf,
+  toBytes,
 } from '../order.js';
 import type { DefenceSettings } from '../settings.js';
 import { defaultLevels, waveletFilters } from '../wavelet-filters.js';
+import { isHaarPath, prepareHaar } from './haar-path.js';
 import { filtersBytes, type Kernel } from './kernel.js';
+import { placeShares, sharesBytes } from './shares.js';
 import { configureSlot, REPLACE } from './slot-settings.js';
 
 /** Pixels to begin with: of 8 bits, or float32 [3, height, width], RGB in [0,1]. */
@@ -59,7 +63,7 @@ class PlanesImage implements PreparedImage {
     this.#map = map;
     this.#settings = settings;
     const steps = stepsOf(settings, find);
-    const firstRandom = steps.findIndex(isRandom);
+    const firstRandom = steps.findIndex(step => isRandom(step, settings));
     const shared = firstRandom < 0 ? steps : steps.slice(0, firstRandom);
     this.#steps = steps.slice(shared.length);
     this.isRandom = this.#steps.length > 0;
@@ -68,11 +72,18 @@ class PlanesImage implements PreparedImage {
     const levels = settings.levels ?? defaultLevels(width, height, filters.length);
     const planesBytes = Math.ceil(exports.planesBytes(width, height, levels, filters.length) / 64) * 64;
     // One block: an image is allocated whole or not at all.
-    this.#planes = memory.allocate(planesBytes + filtersBytes(filters));
+    const filterBytes = Math.ceil(filtersBytes(filters) / 64) * 64;
+    const spares = settings.spare > 0 && settings.spin === 0 && map !== undefined;
+    const shareBytes = spares ? sharesBytes(width, height, filters, levels) : 0;
+    this.#planes = memory.allocate(planesBytes + filterBytes + shareBytes);
     const filtersAt = this.#planes + planesBytes;
     kernel.placeFilters(filters, filtersAt);
     // WebAssembly gives its 32-bit addresses with a sign.
     const arrival = exports.preparePlanes(this.#planes, width, height, levels, filtersAt) >>> 0;
+    if (spares) {
+      placeShares(memory.buffer, filtersAt + filterBytes, map, settings.spare, filters, levels);
+      exports.usePlaneShares(this.#planes, filtersAt + filterBytes);
+    }
     if ('data' in start) new Uint8Array(memory.buffer, arrival, width * height * 3).set(start.data);
     this.#slot = exports.planesSlot(this.#planes);
     // Planes are kept as what they exceed their least values by.
@@ -101,7 +112,7 @@ class PlanesImage implements PreparedImage {
 
   #carryOut(step: Step, source: UniformSource, watch?: WatchDeflections): void {
     if (step === 'denoise') {
-      this.#denoise();
+      this.#denoise(drawDenoising(this.#settings, this.#width, this.#height, source));
     } else if (step === 'deflect') {
       this.#kernel.draw(this.#width, this.#height, this.#map, this.#settings, source);
       watch?.(this.#kernel.list);
@@ -173,14 +184,49 @@ class PlanesImage implements PreparedImage {
     });
   }
 
-  #denoise(): void {
+  #denoise({ strength, shifts }: Denoising): void {
+    if (shifts.length > 0) {
+      this.#spin(strength, shifts);
+      return;
+    }
     const { exports, targetsAt } = this.#kernel;
+    exports.setStrength(this.#slot, strength);
     if (this.#isBytes) {
       if (this.#isSparse) exports.beginSparse(this.#slot);
       exports.boundColours(this.#slot, targetsAt, this.#byteDeflections, this.#isSparse);
     }
     exports.denoisePlanes(this.#planes, this.#isBytes ? 1 : 0, this.#kernel.matrixAt);
     if (this.#isBytes) this.#endBytes();
+  }
+
+  /** The mean of the image denoised on each of the grids. */
+  #spin(strength: number, shifts: readonly Shift[]): void {
+    const [width, height] = [this.#width, this.#height];
+    this.#leaveBytes();
+    const planes = new Float32Array(3 * width * height);
+    this.#write(planes, 0, PLAIN_RGB);
+    const settings: DefenceSettings = {
+      ...this.#settings,
+      order: ['denoise'],
+      spin: 0,
+      strength: [strength, strength],
+    };
+    const sum = new Float32Array(planes.length);
+    const moved = new Float32Array(planes.length);
+    for (const shift of shifts) {
+      eachPlane(planes, moved, (from, to) => shiftInto(from, to, width, shift));
+      const start = toBytes(moved, width, height) ?? { width, height, planes: moved };
+      const map = this.#map && movedMap(this.#map, shift);
+      const image =
+        'data' in start && isHaarPath(settings)
+          ? prepareHaar(this.#kernel, start, map, settings)
+          : preparePlanes(this.#kernel, start, map, settings);
+      image.run(NO_DRAWS, moved, 0, PLAIN_RGB);
+      image.release();
+      eachPlane(moved, sum, (from, to) => addUnshifted(from, to, width, shift));
+    }
+    for (let i = 0; i < sum.length; i++) sum[i]! /= shifts.length;
+    this.#load(sum);
   }
 
   #leaveBytes(): void {
@@ -194,6 +240,12 @@ class PlanesImage implements PreparedImage {
     this.#isReleased = true;
     this.#kernel.memory.free(this.#planes);
   }
+}
+
+/** Does something with each plane of one image and the same plane of another. */
+function eachPlane(a: Float32Array, b: Float32Array, act: (a: Float32Array, b: Float32Array) => void): void {
+  const size = a.length / 3;
+  for (let at = 0; at < a.length; at += size) act(a.subarray(at, at + size), b.subarray(at, at + size));
 }
 
 function isForeign(step: Step): step is ForeignStep {

@@ -33,7 +33,7 @@ function planeSigmas(settings: DefenceSettings): [number, number, number] {
  */
 function needsRanges(settings: DefenceSettings, pixels: number): boolean {
   if (settings.variant === 'legacy' || estimatesSigma(settings)) return true;
-  return settings.shrink === 'bayes' && settings.sigma! * 3e7 < Math.sqrt(pixels);
+  return settings.shrink === 'bayes' && settings.sigma! * settings.strength[0] * 3e7 < Math.sqrt(pixels);
 }
 
 /** Hands the settings to a slot whose pixels have arrived. @param ranges whether the ranges of the planes are asked for */

@@ -1,6 +1,8 @@
 /** Wavelet denoising of an RGB image in YCbCr (the paper, sections 7 and 8), in the two ways scikit-image has had. */
+import type { ActivationMap } from '../../types.js';
 import { YCBCR_FROM_RGB } from '../colour.js';
 import type { Grid, Planes } from '../grid.js';
+import { levelMaps } from '../level-maps.js';
 import type { DefenceSettings } from '../settings.js';
 import { defaultLevels, type WaveletFilters, waveletFilters } from '../wavelet-filters.js';
 import { bayesThreshold } from './bayes-shrink.js';
@@ -22,6 +24,17 @@ interface PlaneSettings extends Pick<DefenceSettings, 'wavelet' | 'levels' | 'th
   readonly shrink: Exclude<DefenceSettings['shrink'], 'none'>;
 }
 
+/** What a run decides beside the settings. */
+export interface Shrinkage {
+  /** Factor on sigma, given or estimated. */
+  readonly strength: number;
+  /** A map of the plane's size, and the share of the threshold that it takes off where it is 1: T (1 - share M). */
+  readonly spare?: { readonly map: ActivationMap; readonly share: number } | undefined;
+}
+
+/** As the paper has it. */
+const PLAIN_SHRINKAGE: Shrinkage = { strength: 1 };
+
 /**
  * A plane of Y, Cb or Cr with less range than this, of 255, is constant but for rounding: Cb and Cr of a grey image. It has
  * no scale to stretch to and stays as it is, where scikit-image up to 0.15 made the whole image NaN.
@@ -34,17 +47,29 @@ const CONSTANT_RANGE = 1e-9;
  * @param plane in any unit
  * @param sigma standard deviation of its noise in the same unit; `null` estimates it from the finest diagonal sub-band
  */
-export function denoisePlane(plane: Grid, settings: PlaneSettings, sigma: number | null): Grid {
+export function denoisePlane(
+  plane: Grid,
+  settings: PlaneSettings,
+  sigma: number | null,
+  { strength, spare }: Shrinkage = PLAIN_SHRINKAGE,
+): Grid {
   const filters = waveletFilters(settings.wavelet);
   const decomposition = decompose(plane, filters, levelsOf(plane, settings, filters));
-  const deviation = sigma ?? estimateSigma(decomposition.details[0]!.diagonal.data);
+  const deviation = strength * (sigma ?? estimateSigma(decomposition.details[0]!.diagonal.data));
+  const shares = sharesOf(spare, filters, decomposition.details.length);
   const apply = settings.threshold === 'soft' ? softThreshold : hardThreshold;
-  for (const { horizontal, vertical, diagonal } of decomposition.details) {
+  for (const [level, { horizontal, vertical, diagonal }] of decomposition.details.entries()) {
     for (const { data } of [horizontal, vertical, diagonal]) {
-      apply(data, thresholdOf(settings.shrink, data, deviation, plane.data.length));
+      apply(data, thresholdOf(settings.shrink, data, deviation, plane.data.length), shares[level]);
     }
   }
   return reconstruct(decomposition, filters);
+}
+
+/** Of each level the shares of the thresholds that hold where its coefficients lie; none where nothing is spared. */
+function sharesOf(spare: Shrinkage['spare'], filters: WaveletFilters, levels: number): Float64Array[] {
+  if (spare === undefined) return [];
+  return levelMaps(spare.map, filters, levels).map(({ data }) => data.map(value => 1 - spare.share * value));
 }
 
 function levelsOf(plane: Grid, settings: Pick<DenoiseSettings, 'levels'>, filters: WaveletFilters): number {
@@ -72,7 +97,7 @@ function thresholdOf(
  * @param rgb planes in [0,1]
  * @throws DeflectorError SETTINGS_INVALID for an unknown wavelet
  */
-export function denoise(rgb: Planes, settings: DenoiseSettings): Planes {
+export function denoise(rgb: Planes, settings: DenoiseSettings, shrinkage: Shrinkage = PLAIN_SHRINKAGE): Planes {
   const { shrink } = settings;
   if (shrink === 'none') return rgb;
   const legacy = settings.variant === 'legacy';
@@ -82,7 +107,7 @@ export function denoise(rgb: Planes, settings: DenoiseSettings): Planes {
     if (range < CONSTANT_RANGE) return original;
     const sigma = settings.sigma === null || legacy ? settings.sigma : modernSigma(settings.sigma, channel, range);
     const stretched = { ...original, data: original.data.map(value => (value - min) / range) };
-    const denoised = denoisePlane(stretched, { ...settings, shrink }, sigma);
+    const denoised = denoisePlane(stretched, { ...settings, shrink }, sigma, shrinkage);
     const { data } = legacy ? clipPlane(denoised) : denoised;
     return { ...original, data: data.map(value => value * range + min) };
   };

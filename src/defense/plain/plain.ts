@@ -2,6 +2,7 @@
 import type { ActivationMap, RgbImage } from '../../types.js';
 import type { Defender, PreparedImage, TensorFormat, UniformSource, WatchDeflections } from '../defender.js';
 import { applyDeflections, drawDeflections } from '../deflection.js';
+import { addUnshifted, drawDenoising, movedMap, type Shift, shiftInto } from '../denoise-draws.js';
 import type { Grid, Planes } from '../grid.js';
 import { applyForeign, type FindStep, type ForeignStep, isRandom, ownStepsOnly, type Step, stepsOf } from '../order.js';
 import type { DefenceSettings } from '../settings.js';
@@ -14,7 +15,7 @@ export function createPlainDefender(find: FindStep = ownStepsOnly): Defender {
       const original = planesOf(image);
       const steps = stepsOf(settings, find);
       return {
-        isRandom: steps.some(isRandom),
+        isRandom: steps.some(step => isRandom(step, settings)),
         run(source, out, offset, format, watch): void {
           writeTensor(defend(original, map, settings, steps, source, watch), out, offset, format);
         },
@@ -44,10 +45,40 @@ function defend(
   let planes = rgb;
   for (const step of steps) {
     if (step === 'deflect') planes = deflect(planes, map, settings, source, watch);
-    else if (step === 'denoise') planes = denoise(planes, settings);
+    else if (step === 'denoise') planes = denoiseRun(planes, map, settings, source);
     else planes = applied(step, planes, source);
   }
   return planes;
+}
+
+/** Denoises on each of the grids that the run draws, and takes the mean. */
+function denoiseRun(
+  rgb: Planes,
+  map: ActivationMap | undefined,
+  settings: DefenceSettings,
+  source: UniformSource,
+): Planes {
+  const [{ width, height }] = rgb;
+  const { strength, shifts } = drawDenoising(settings, width, height, source);
+  const share = settings.spare;
+  const spared = share > 0 ? map : undefined;
+  if (shifts.length === 0) return denoise(rgb, settings, { strength, spare: spared && { map: spared, share } });
+  const sums = rgb.map(plane => ({ ...plane, data: new Float64Array(plane.data.length) })) as unknown as Planes;
+  for (const shift of shifts) {
+    const spare = spared && { map: movedMap(spared, shift), share };
+    const moved = rgb.map(plane => ({ ...plane, data: shifted(plane.data, width, shift) })) as unknown as Planes;
+    for (const [c, { data }] of denoise(moved, settings, { strength, spare }).entries()) {
+      addUnshifted(data, sums[c]!.data, width, shift);
+    }
+  }
+  for (const { data } of sums) for (let p = 0; p < data.length; p++) data[p]! /= shifts.length;
+  return sums;
+}
+
+function shifted(values: Float64Array, width: number, shift: Shift): Float64Array {
+  const moved = new Float64Array(values.length);
+  shiftInto(values, moved, width, shift);
+  return moved;
 }
 
 /** Foreign steps work in single precision; of a value of 8 bits, the double nearest to it is what is meant. */

@@ -1,12 +1,17 @@
+/** T of each coefficient. */
+const thresholdAt = (threshold: number, shares: Float64Array | undefined, i: number): number =>
+  shares === undefined ? threshold : threshold * shares[i]!;
+
 /**
  * Soft thresholding: sign(x) max(|x| - T, 0) (the paper, section 7.1).
  *
  * @param coefficients changed in place
+ * @param shares where given, the share of the threshold that holds for each coefficient
  */
-export function softThreshold(coefficients: Float64Array, threshold: number): void {
+export function softThreshold(coefficients: Float64Array, threshold: number, shares?: Float64Array): void {
   for (let i = 0; i < coefficients.length; i++) {
     const value = coefficients[i]!;
-    coefficients[i] = Math.sign(value) * Math.max(Math.abs(value) - threshold, 0);
+    coefficients[i] = Math.sign(value) * Math.max(Math.abs(value) - thresholdAt(threshold, shares, i), 0);
   }
 }
 
@@ -15,9 +20,10 @@ export function softThreshold(coefficients: Float64Array, threshold: number): vo
  * would drop it.
  *
  * @param coefficients changed in place
+ * @param shares as above
  */
-export function hardThreshold(coefficients: Float64Array, threshold: number): void {
+export function hardThreshold(coefficients: Float64Array, threshold: number, shares?: Float64Array): void {
   for (let i = 0; i < coefficients.length; i++) {
-    if (Math.abs(coefficients[i]!) < threshold) coefficients[i] = 0;
+    if (Math.abs(coefficients[i]!) < thresholdAt(threshold, shares, i)) coefficients[i] = 0;
   }
 }

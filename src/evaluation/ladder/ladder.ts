@@ -192,6 +192,6 @@ function rungsOf({ rungs, settings }: LadderDefence, surrogate: boolean): readon
 /** The same access without what makes no difference to a defence: draws where it draws nothing, a map where it has none. */
 function simplest(access: Access, settings: DefenceSettings): Access {
   if (access.kind !== 'white-box') return access;
-  if (stepsOf(settings, comparatorSteps()).some(isRandom)) return access;
+  if (stepsOf(settings, comparatorSteps()).some(step => isRandom(step, settings))) return access;
   return { ...access, draws: 1, freshness: 'fresh', objective: 'runs', seed: 'secret' };
 }

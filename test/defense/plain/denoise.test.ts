@@ -189,3 +189,26 @@ describe('YCbCr', () => {
     );
   });
 });
+
+describe('what a run decides beside the settings', () => {
+  const image = () => fc.sample(anyImage(), { numRuns: 20, seed: 5 }).map(planesOf);
+
+  it('strength is a factor on sigma, given or estimated', () => {
+    for (const planes of image()) {
+      assertPlanesClose(denoise(planes, PAPER, { strength: 2 }), denoise(planes, { ...PAPER, sigma: 0.08 }), 1e-12);
+      assertPlanesClose(denoise(planes, { ...PAPER, sigma: null }, { strength: 0 }), planes, 1e-8);
+    }
+  });
+
+  it('a map of ones spares every detail at share 1, and the thresholds by half at 0.5', () => {
+    for (const planes of image()) {
+      const { width, height } = planes[0];
+      const map = { width, height, data: new Float32Array(width * height).fill(1) };
+      assertPlanesClose(denoise(planes, PAPER, { strength: 1, spare: { map, share: 1 } }), planes, 1e-8);
+      // VisuShrink's threshold is proportional to sigma.
+      const visu = { ...PAPER, shrink: 'visu' } as const;
+      const half = denoise(planes, { ...visu, sigma: 0.02 });
+      assertPlanesClose(denoise(planes, visu, { strength: 1, spare: { map, share: 0.5 } }), half, 1e-12);
+    }
+  });
+});

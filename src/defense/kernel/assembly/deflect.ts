@@ -98,7 +98,7 @@ export function deflect(
   }
 }
 
-@inline function copyPixel(to: usize, from: usize): void {
+@inline export function copyPixel(to: usize, from: usize): void {
   store<u16>(to, load<u16>(from));
   store<u8>(to, load<u8>(from, 2), 2);
 }

@@ -19,14 +19,28 @@ import { APPROXIMATION, DETAILS, Level, levelOf, PLANE_DETAILS, Slot, Touch, TOU
 /** One plane of one row of blocks to two rows of the level below. */
 @inline function inverseRow(
   approximation: usize, details: usize, upper: usize, lower: usize, groups: i32, thresholds: usize, isHard: bool,
+  shares: usize, isShared: bool,
 ): void {
-  const tH = v128.load32_splat(thresholds);
-  const tV = v128.load32_splat(thresholds, 4);
-  const tD = v128.load32_splat(thresholds, 8);
-  const nH = f32x4.neg(tH);
-  const nV = f32x4.neg(tV);
-  const nD = f32x4.neg(tD);
+  const wholeH = v128.load32_splat(thresholds);
+  const wholeV = v128.load32_splat(thresholds, 4);
+  const wholeD = v128.load32_splat(thresholds, 8);
+  let tH = wholeH;
+  let tV = wholeV;
+  let tD = wholeD;
+  let nH = f32x4.neg(tH);
+  let nV = f32x4.neg(tV);
+  let nD = f32x4.neg(tD);
   for (let group = 0; group < groups; group++) {
+    if (isShared) {
+      const share = v128.load(shares);
+      shares += VECTOR;
+      tH = f32x4.mul(wholeH, share);
+      tV = f32x4.mul(wholeV, share);
+      tD = f32x4.mul(wholeD, share);
+      nH = f32x4.neg(tH);
+      nV = f32x4.neg(tV);
+      nD = f32x4.neg(tD);
+    }
     const a = v128.load(approximation);
     let h = v128.load(details);
     let v = v128.load(details, VECTOR);
@@ -60,11 +74,23 @@ import { APPROXIMATION, DETAILS, Level, levelOf, PLANE_DETAILS, Slot, Touch, TOU
 }
 
 function inverseRowSoft(a: usize, details: usize, upper: usize, lower: usize, groups: i32, thresholds: usize): void {
-  inverseRow(a, details, upper, lower, groups, thresholds, false);
+  inverseRow(a, details, upper, lower, groups, thresholds, false, 0, false);
 }
 
 function inverseRowHard(a: usize, details: usize, upper: usize, lower: usize, groups: i32, thresholds: usize): void {
-  inverseRow(a, details, upper, lower, groups, thresholds, true);
+  inverseRow(a, details, upper, lower, groups, thresholds, true, 0, false);
+}
+
+function inverseRowSoftShared(
+  a: usize, details: usize, upper: usize, lower: usize, groups: i32, thresholds: usize, shares: usize,
+): void {
+  inverseRow(a, details, upper, lower, groups, thresholds, false, shares, true);
+}
+
+function inverseRowHardShared(
+  a: usize, details: usize, upper: usize, lower: usize, groups: i32, thresholds: usize, shares: usize,
+): void {
+  inverseRow(a, details, upper, lower, groups, thresholds, true, shares, true);
 }
 
 /** The three planes of row `y` of a level's blocks. */
@@ -74,7 +100,11 @@ function inverseRowHard(a: usize, details: usize, upper: usize, lower: usize, gr
     const details = level.details + <usize>y * level.detailStride + plane * PLANE_DETAILS;
     const thresholds = level.thresholds + plane * 12;
     const shift = plane * VECTOR;
-    if (isHard) inverseRowHard(a, details, upper + shift, lower + shift, level.groups, thresholds);
+    if (level.shares) {
+      const shares = level.shares + <usize>y * <usize>level.groups * VECTOR;
+      if (isHard) inverseRowHardShared(a, details, upper + shift, lower + shift, level.groups, thresholds, shares);
+      else inverseRowSoftShared(a, details, upper + shift, lower + shift, level.groups, thresholds, shares);
+    } else if (isHard) inverseRowHard(a, details, upper + shift, lower + shift, level.groups, thresholds);
     else inverseRowSoft(a, details, upper + shift, lower + shift, level.groups, thresholds);
   }
 }

@@ -3,7 +3,7 @@
  * is long; `transform`; `writePixels`, in parts where the image is large; `endRun`. The general path is in planes.ts.
  */
 import { COLOUR_UNITS } from './colour';
-import { deflect, restorePixels, takePixels } from './deflect';
+import { copyPixel, deflect, restorePixels, takePixels } from './deflect';
 import { findExtremes, keepExtremes, updateExtremes } from './extremes';
 import { forward } from './haar-forward';
 import { Format, inverseToLevelOne, inverseToPixels } from './haar-inverse';
@@ -11,12 +11,13 @@ import { applyTouched, restoreTouched } from './haar-sparse';
 import { selectBytes } from './select';
 import { LEVEL_MOMENTS, levelOf, LIST_LENGTH, openSlot, Slot, slotBytes } from './slot';
 import { setThresholds } from './thresholds';
+import { rowBytes } from './wavelet';
 
 export { philox } from './philox';
 export { slotBytes, selectBytes };
 export {
   channelBytes, currentPlanes, deflectPlanes, denoisePlanes, keepOriginal, keepStart, pixelsToPlanes, planesBytes,
-  planesSlot, preparePlanes, strideBytes, takeStart, writePlanes,
+  planesSlot, preparePlanes, strideBytes, takeStart, usePlaneShares, writePlanes,
 } from './planes';
 
 /** Where free memory begins. */
@@ -60,6 +61,72 @@ export function equipSlot(slot: Slot, filters: usize, magnitudes: usize, select:
   slot.filters = filters;
   slot.magnitudes = magnitudes;
   slot.select = select;
+}
+
+/** Sets the factor on sigma for the runs to come. */
+export function setStrength(slot: Slot, strength: f64): void {
+  slot.strength = strength;
+}
+
+/** Gives each level its shares of the thresholds, which lie one behind the other from `at` on, the finest level first. */
+export function useShares(slot: Slot, at: usize): void {
+  for (let l = 1; l <= slot.levels; l++) {
+    const level = levelOf(slot, l);
+    level.shares = at;
+    at += rowBytes(level.columns) * <usize>level.rows;
+  }
+}
+
+/** Puts the run's image of one slot into another of the same size, moved to the left and up around its edges. */
+export function shiftPixels(from: Slot, to: Slot, x: i32, y: i32): void {
+  const rowLength = <usize>from.width * 3;
+  const split = <usize>x * 3;
+  for (let row = 0; row < from.height; row++) {
+    const source = from.deflected + <usize>((row + y) % from.height) * from.imageStride;
+    const target = to.deflected + <usize>row * to.imageStride;
+    memory.copy(target, source + split, rowLength - split);
+    memory.copy(target + rowLength - split, source, split);
+    if (from.width & 1) copyPixel(target + rowLength, target + rowLength - 3);
+  }
+}
+
+/**
+ * Adds lines of numbers that were moved to the left and up to their sum, where they were.
+ *
+ * @param shift numbers, and `y` rows, that they were moved by
+ */
+export function addShifted(from: usize, sum: usize, rowLength: i32, rows: i32, shift: i32, y: i32): void {
+  for (let row = 0; row < rows; row++) {
+    const source = from + (<usize>row * <usize>rowLength << 2);
+    const target = sum + (<usize>((row + y) % rows) * <usize>rowLength << 2);
+    addLine(source, target + (<usize>shift << 2), rowLength - shift);
+    addLine(source + (<usize>(rowLength - shift) << 2), target, shift);
+  }
+}
+
+function addLine(from: usize, to: usize, count: i32): void {
+  for (; count >= 4; count -= 4) {
+    v128.store(to, f32x4.add(v128.load(to), v128.load(from)));
+    from += 16;
+    to += 16;
+  }
+  for (; count > 0; count--) {
+    store<f32>(to, load<f32>(to) + load<f32>(from));
+    from += 4;
+    to += 4;
+  }
+}
+
+/** Multiplies `count` numbers by a factor. */
+export function multiply(at: usize, count: i32, factor: f32): void {
+  for (; count >= 4; count -= 4) {
+    v128.store(at, f32x4.mul(v128.load(at), f32x4.splat(factor)));
+    at += 16;
+  }
+  for (; count > 0; count--) {
+    store<f32>(at, load<f32>(at) * factor);
+    at += 4;
+  }
 }
 
 /** Deflections up to which a run may be sparse. */

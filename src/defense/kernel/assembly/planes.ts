@@ -36,6 +36,8 @@ export class Planes {
   select: usize;
   /** Least values and ranges of Y, Cb, Cr, and what their least values are worth in R, G, B. */
   bounds: usize;
+  /** Shares of the thresholds that hold for each coefficient, laid out as one band of each level, the finest first; or 0. */
+  shares: usize;
 }
 
 @inline const HEAD: usize = 128;
@@ -56,6 +58,7 @@ function placePlanes(at: usize, width: i32, height: i32, levels: i32, filters: F
     planes.slot = changetype<Slot>(at + <usize>cursor);
     planes.filters = filters;
     planes.levels = levels;
+    planes.shares = 0;
   }
   cursor += aligned(slotBytes(width, height, 0));
   const size = planeSize(width, height);
@@ -111,6 +114,11 @@ export function preparePlanes(at: usize, width: i32, height: i32, levels: i32, f
   const slot = changetype<Planes>(at).slot;
   openSlot(changetype<usize>(slot), width, height, 0);
   return slot.arrival;
+}
+
+/** See `Planes.shares`. */
+export function usePlaneShares(planes: Planes, at: usize): void {
+  planes.shares = at;
 }
 
 /** The 8-bit image and its settings. */
@@ -371,6 +379,19 @@ function shrink(band: usize, bytes: usize, threshold: f32, hard: bool): void {
   }
 }
 
+/** As above, with a share of the threshold for each coefficient. */
+function shrinkShared(band: usize, bytes: usize, threshold: f32, shares: usize, hard: bool): void {
+  const whole = f32x4.splat(threshold);
+  for (let at = band; at < band + bytes; at += VECTOR) {
+    const d = v128.load(at);
+    const t = f32x4.mul(whole, v128.load(shares));
+    v128.store(at, hard
+      ? v128.and(d, f32x4.ge(f32x4.abs(d), t))
+      : f32x4.sub(d, f32x4.pmax(f32x4.neg(t), f32x4.pmin(t, d))));
+    shares += VECTOR;
+  }
+}
+
 /**
  * Denoises plane `index` of `colours`.
  *
@@ -387,6 +408,8 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
   const plane = planes.colours + <usize>index * planes.planeBytes;
   let from = plane;
   let details = planes.details;
+  let shares = planes.shares;
+  if (sigma != ESTIMATED) sigma *= slot.strength;
   for (let l = 1; l <= levels; l++) {
     const keptColumns = kept(columns, length);
     const keptRows = kept(rows, length);
@@ -396,6 +419,7 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
     if (l == 1 && sigma == ESTIMATED) {
       gather(details + 2 * size, keptColumns, keptRows, planes.magnitudes);
       sigma = estimateSigma(slot, index, isBytes, filters, planes.magnitudes, keptColumns * keptRows, planes.select);
+      sigma *= slot.strength;
     }
     const count = <f64>keptColumns * <f64>keptRows;
     const bytes = rowBytes(keptColumns) * <usize>keptRows;
@@ -411,8 +435,11 @@ function denoisePlane(planes: Planes, index: i32, sigma: f64, range: f64, isByte
       } else {
         threshold = sigma * slot.universal;
       }
-      shrink(at, bytes, <f32>min(threshold, <f64>f32.MAX_VALUE), slot.hard != 0);
+      const most = <f32>min(threshold, <f64>f32.MAX_VALUE);
+      if (shares) shrinkShared(at, bytes, most, shares, slot.hard != 0);
+      else shrink(at, bytes, most, slot.hard != 0);
     }
+    if (shares) shares += bytes;
     details += 3 * size;
     columns = keptColumns;
     rows = keptRows;

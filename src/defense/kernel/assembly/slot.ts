@@ -53,6 +53,8 @@ export class Level {
   runMoments: usize;
   /** Thresholds of the current run in units of `details`: plane by plane H, V, D. */
   thresholds: usize;
+  /** For each block the share of the threshold that holds there, rows of whole vectors; 0: the whole one everywhere. */
+  shares: usize;
 }
 
 /** A block that a run changes, with the change of its sum and of its three details: R, G, B, - as 32-bit integers. */
@@ -110,6 +112,8 @@ export class Slot {
   sigmaCr: f64;
   /** Multiple of sigma that the universal rule takes as its threshold. */
   universal: f64;
+  /** Factor on sigma, given or estimated, in the current run. */
+  strength: f64;
   /** The Haar filters, magnitudes of one sub-band and working memory to select from them: where a rule needs them. */
   filters: usize;
   magnitudes: usize;
@@ -144,6 +148,7 @@ function place(at: usize, width: i32, height: i32, levels: i32, write: bool): u6
     slot.sparseLimit = <i32>sparseLimit;
     slot.imageStride = <usize>imageStride;
     slot.isBase = 0;
+    slot.strength = 1;
     slot.image = at + <usize>cursor;
     slot.deflected = at + <usize>(cursor + imageBytes);
   }
@@ -187,6 +192,7 @@ function place(at: usize, width: i32, height: i32, levels: i32, write: bool): u6
       level.detailStride = <usize>detailStride;
       level.approximationStride = <usize>approximationStride;
       level.touchCount = 0;
+      level.shares = 0;
       let here = at + <usize>cursor;
       level.sums = here;
       here += <usize>sumsBytes;

@@ -84,6 +84,7 @@ function setPlane(slot: Slot, plane: usize, r: i32, g: i32, b: i32, given: f64):
     const filters = changetype<Filters>(slot.filters);
     sigma = range == 0 ? 0 : estimateSigma(slot, <i32>plane, true, filters, slot.magnitudes, count, slot.select);
   }
+  sigma *= slot.strength;
   const kr = <f64>r / COLOUR_UNITS;
   const kg = <f64>g / COLOUR_UNITS;
   const kb = <f64>b / COLOUR_UNITS;
