@@ -8,7 +8,7 @@ import {
   NodeSchema,
   type Tensor,
   TensorSchema,
-} from '../onnx_pb.js';
+} from './onnx_pb.js';
 
 const FLOAT = 1;
 const INT64 = 7;

@@ -19,7 +19,7 @@ import {
   type ValueInfo,
   ValueInfoSchema,
 } from '../onnx_pb.js';
-import { GraphWriter } from './graph-writer.js';
+import { GraphWriter } from '../graph-writer.js';
 import { type MeasuredShape, Operation } from './rule.js';
 import { CONSTANT_ALMOST_EVERYWHERE, RULES } from './rules.js';
 
