@@ -46,7 +46,7 @@ export async function retry(job: Job, { records, queues, openStore }: ControlPor
   let count = 0;
   const again = async (chunk: number, counts: typeof none, suspect: boolean): Promise<void> => {
     await records.unmark(job, chunk, counts);
-    await queues.defend.add([chunkTask(job, chunk, suspect)]);
+    await queues.defend.add([chunkTask(job, chunk, suspect ? { suspect } : {})]);
     count++;
   };
   for await (const letter of records.letters(job)) {

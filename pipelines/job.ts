@@ -30,8 +30,10 @@ import { JsonLinesSink } from '../src/sinks/json-lines-sink.js';
 import { systemClock, toVerdictError } from '../src/stages/common.js';
 import type { DefendOutcome } from '../src/stages/defend.js';
 import { type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
+import type { StageObserver } from '../src/stages/observer.js';
 import { type JobInputs, openInputs } from '../src/storage/inputs.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
+import type { Health } from '../src/telemetry/health.js';
 import type { JobItem, Verdict } from '../src/types.js';
 import { embeddedLimits, runEmbedded } from './embedded.js';
 import { runtimeVersions } from './versions.js';
@@ -48,6 +50,10 @@ export interface JobRequest {
   readonly options: ResolvedOptions;
   /** What the job to resume began with. */
   readonly began?: Began | undefined;
+  /** Told how the stages go on. */
+  readonly stages?: StageObserver | undefined;
+  /** Asked whether the process lives, and whether it is ready. */
+  readonly health?: Health | undefined;
 }
 
 /** Told how a job goes on; must not throw. */
@@ -79,6 +85,9 @@ export const JOB_FILES = Object.freeze({
   report: 'report.html',
   defended: 'defended',
 });
+
+/** Seconds after which a thread that has images in hand and gives no verdict counts as stuck. */
+const STUCK_SECONDS = 300;
 
 /** Labels and label changes in the figures of a result. */
 const CHANGES_LISTED = 20;
@@ -126,13 +135,22 @@ async function runConnected(
     maximumBatch: options.batch,
     threads: 1,
   };
-  const pool = await DefendPool.start(spec, options.threads);
+  const starting = request.health?.addReadiness('model', () => 'starting');
+  const pool = await DefendPool.start(spec, options.threads, request.stages);
+  const watched = request.health?.addLiveness('threads', () => stuck(pool));
+  starting?.();
   try {
     if (request.began !== undefined) checkSame(request.began, pool.info);
     return await new Job(request, out, inputs, pool, record, observer).run(signal);
   } finally {
+    watched?.();
     await pool.close();
   }
+}
+
+function stuck(pool: DefendPool): string | undefined {
+  const seconds = Math.round(pool.stalled / 1000);
+  return seconds > STUCK_SECONDS ? `a thread has given no verdict for ${seconds} s` : undefined;
 }
 
 class Job {
@@ -172,6 +190,7 @@ class Job {
       stores: inputs.stores,
       decode: decoderFor(pool.info.preprocessing, request.options.defence.at, request.options),
       clock: systemClock,
+      observer: request.stages,
     };
   }
 
@@ -227,10 +246,18 @@ class Job {
     const dataset = options.emit === 'defended' ? await this.#openDataset(sink) : undefined;
     try {
       const publish = async (outcomes: readonly DefendOutcome[]): Promise<void> => {
-        // The journal is written last: what it acknowledges is complete.
-        await dataset?.write(await defendedImages(outcomes));
+        const { stages } = this.#request;
+        const started = systemClock.now();
+        const left = stages?.entered('publish', outcomes.length);
         const verdicts = outcomes.map(outcome => outcome.verdict);
-        await sink.write(verdicts);
+        try {
+          // The journal is written last: what it acknowledges is complete.
+          await dataset?.write(await defendedImages(outcomes));
+          await sink.write(verdicts);
+        } finally {
+          left?.();
+        }
+        stages?.published({ verdicts, ms: systemClock.now() - started });
         for (const verdict of verdicts) this.#tell(verdict, false);
         this.#images += verdicts.length;
         for (const { passes } of outcomes) this.#passes += passes;

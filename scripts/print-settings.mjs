@@ -11,6 +11,7 @@ const TITLES = {
   queue: 'Redis',
   producer: 'Producer of the distributed pipeline',
   worker: 'Workers',
+  telemetry: 'Telemetry',
 };
 
 const cell = text => text.replaceAll('|', '\\|');

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { provideBrowser } from './lib/browser.mjs';
+import { providePrometheus } from './lib/prometheus.mjs';
 import { provideRedisServer } from './lib/redis-server.mjs';
 import { runTests } from './lib/run-tests.mjs';
 import { provideS3Server } from './lib/s3-server.mjs';
@@ -30,6 +31,7 @@ const needs = text => sources.some(path => readFileSync(join(root, path), 'utf8'
 if (needs('playwright-core')) provideBrowser();
 if (needs('helpers/s3-server')) provideS3Server();
 if (needs('helpers/redis-server') || needs('helpers/distributed') || needs('./schedule.js')) provideRedisServer();
+if (needs('helpers/prometheus')) providePrometheus();
 build();
 
 const checks = { passed: 0, failed: 0 };

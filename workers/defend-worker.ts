@@ -56,7 +56,7 @@ class DefendWorker implements StageWorker {
     this.#options = options;
     this.#giveUp = giveUp;
     this.#jobs = new KnownJobs(ports.records);
-    this.#engines = new JobEngines(options, ports.openStore);
+    this.#engines = new JobEngines(options, ports.openStore, ports.observer);
   }
 
   async start(): Promise<void> {
@@ -65,6 +65,9 @@ class DefendWorker implements StageWorker {
       consumerOptions('defend', this.#ports, this.#options, handle),
     );
     this.#checking = setInterval(() => void this.#dropCancelled(), CANCEL_CHECK_MS);
+    const { health } = this.#ports;
+    health.addReadiness('model', () => this.#engines.fault);
+    health.addLiveness('threads', () => this.#engines.stuck(this.#options.imageLimit));
   }
 
   async close(patience: number): Promise<void> {
@@ -84,7 +87,7 @@ class DefendWorker implements StageWorker {
       const suspect = losses > 0 || payload.suspect === true;
       const verdicts = await this.#verdicts(job, payload.chunk, suspect, either);
       await writeVerdicts(this.#ports.openStore(job.out), payload.chunk, verdicts);
-      await this.#publish(job, payload.chunk, either);
+      await this.#publish(job, payload, either);
     } catch (error) {
       if (!cancelled.signal.aborted) throw error;
     } finally {
@@ -132,10 +135,10 @@ class DefendWorker implements StageWorker {
     }
   }
 
-  async #publish(job: Job, chunk: number, signal: AbortSignal): Promise<void> {
+  async #publish(job: Job, { chunk, since }: ChunkPayload, signal: AbortSignal): Promise<void> {
     const { publish } = this.#ports.queues;
     while ((await publish.counts())[job.lane] >= PUBLISH_LIMIT) await sleep(CANCEL_CHECK_MS, undefined, { signal });
-    await publish.add([chunkTask(job, chunk)]);
+    await publish.add([chunkTask(job, chunk, since === undefined ? {} : { since })]);
   }
 
   #gatesOf({ options }: JobEngine): ChunkGates {

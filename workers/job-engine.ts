@@ -9,6 +9,7 @@ import { decoderFor } from '../src/images/decoder.js';
 import type { Job, JobDefender } from '../src/jobs/job.js';
 import { systemClock } from '../src/stages/common.js';
 import type { FetchPorts } from '../src/stages/fetch.js';
+import { SILENT, type StageObserver } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 import type { ModelIdentity, Preprocessing } from '../src/types.js';
 
@@ -52,8 +53,10 @@ export function fetchPortsOf(
   options: ResolvedOptions,
   preprocessing: Preprocessing,
   openStore: OpenStore,
+  observer: StageObserver = SILENT,
 ): FetchPorts {
   return {
+    observer,
     stores: job.stores.map(address => openStore(address)),
     decode: decoderFor(preprocessing, options.defence.at, options),
     clock: systemClock,
@@ -73,20 +76,47 @@ export class JobEngines {
   readonly #threads: number;
   readonly #batch: number;
   readonly #openStore: OpenStore;
+  readonly #observer: StageObserver;
+  #fault: string | undefined;
+  /** The pools that are live. */
+  readonly #pools = new Set<DefendPool>();
   readonly #kept = new Map<string, Promise<DefendPool>>();
   /** The jobs that were made ready last, by their id: what their stores hold in memory serves more than one chunk. */
   readonly #ready = new Map<string, JobEngine>();
   readonly #closing = new Set<Promise<unknown>>();
 
   /** @param worker the settings of the worker, not of the job */
-  constructor(worker: Pick<ResolvedOptions, 'threads' | 'batch'>, openStore: OpenStore) {
+  constructor(worker: Pick<ResolvedOptions, 'threads' | 'batch'>, openStore: OpenStore, observer: StageObserver) {
     this.#openStore = openStore;
+    this.#observer = observer;
     this.#threads = worker.threads;
     this.#batch = worker.batch;
   }
 
+  /** Why the job that was asked for last cannot be done here. */
+  get fault(): string | undefined {
+    return this.#fault;
+  }
+
+  /** @returns why the threads count as stuck: one has had images in hand for `limit` seconds and given no verdict */
+  stuck(limit: number): string | undefined {
+    const stalled = Math.max(0, ...[...this.#pools].map(pool => pool.stalled)) / 1000;
+    return stalled > limit ? `a thread has given no verdict for ${Math.round(stalled)} s` : undefined;
+  }
+
   /** @throws DeflectorError WORKER_UNFIT where this machine cannot do the job */
   async open(job: Job): Promise<JobEngine> {
+    try {
+      const engine = await this.#open(job);
+      this.#fault = undefined;
+      return engine;
+    } catch (error) {
+      this.#fault = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+
+  async #open(job: Job): Promise<JobEngine> {
     try {
       const options = this.#ready.get(job.id)?.options ?? optionsOf(job);
       const pool = await this.#pool(job, options);
@@ -94,7 +124,7 @@ export class JobEngines {
       if (before?.pool === pool) return before;
       checkModels(job, pool.info);
       const defender = { runtime: pool.info.runtime, threads: this.#threads, versions: runtimeVersions() };
-      const ports = fetchPortsOf(job, options, pool.info.preprocessing, this.#openStore);
+      const ports = fetchPortsOf(job, options, pool.info.preprocessing, this.#openStore, this.#observer);
       const engine = { options, pool, ports, defender };
       this.#ready.set(job.id, engine);
       for (const oldest of this.#ready.keys()) if (this.#ready.size > JOBS_READY) this.#ready.delete(oldest);
@@ -117,7 +147,7 @@ export class JobEngines {
     const key = createHash('sha256')
       .update(JSON.stringify([settings, model, localizer]))
       .digest('hex');
-    const pool = this.#kept.get(key) ?? DefendPool.start(engineSpecOf(options, this.#batch), this.#threads);
+    const pool = this.#kept.get(key) ?? this.#start(options);
     // The last one used stands last.
     this.#kept.delete(key);
     this.#kept.set(key, pool);
@@ -129,12 +159,21 @@ export class JobEngines {
     return pool;
   }
 
+  async #start(options: ResolvedOptions): Promise<DefendPool> {
+    const pool = await DefendPool.start(engineSpecOf(options, this.#batch), this.#threads, this.#observer);
+    this.#pools.add(pool);
+    return pool;
+  }
+
   #drop(key: string): void {
     const pool = this.#kept.get(key);
     this.#kept.delete(key);
     // A pool that could not be started was told of where it was asked for; one that closes finishes what it has in hand.
     const closing = pool?.then(
-      live => live.close(),
+      live => {
+        this.#pools.delete(live);
+        return live.close();
+      },
       () => undefined,
     );
     if (closing === undefined) return;

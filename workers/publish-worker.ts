@@ -3,6 +3,7 @@ import { readVerdictsOf } from '../src/jobs/chunk-files.js';
 import type { ChunkPayload } from '../src/jobs/chunk-task.js';
 import { countVerdicts, type DeadLetter } from '../src/jobs/job.js';
 import type { Delivery } from '../src/queue/queue.js';
+import { systemClock } from '../src/stages/common.js';
 import type { Verdict } from '../src/types.js';
 import { consumerOptions, KnownJobs, type StagePorts, type StageWorker, type WorkerOptions } from './stage.js';
 
@@ -12,14 +13,18 @@ export async function startPublishWorker(ports: StagePorts, options: WorkerOptio
   const handle = async ({ payload, failures, losses }: Delivery<ChunkPayload>): Promise<void> => {
     const job = await jobs.wanted(payload);
     if (job === undefined) return;
+    const started = systemClock.now();
     const verdicts = await readVerdictsOf(ports.openStore(job.out), payload.chunk);
-    const letter = letterOf(payload.chunk, verdicts);
-    await ports.records.mark(
-      job,
-      payload.chunk,
-      countVerdicts(verdicts),
-      letter === undefined ? undefined : { ...letter, failures, losses },
-    );
+    const left = ports.observer.entered('publish', verdicts.length);
+    try {
+      const found = letterOf(payload.chunk, verdicts);
+      const letter = found === undefined ? undefined : { ...found, failures, losses };
+      if (!(await ports.records.mark(job, payload.chunk, countVerdicts(verdicts), letter))) return;
+      ports.observer.published({ verdicts, ms: systemClock.now() - started, since: payload.since });
+      if (letter !== undefined) ports.observer.gaveUp('publish', letter.code);
+    } finally {
+      left();
+    }
   };
   return ports.queues.publish.consume(consumerOptions('publish', ports, options, handle));
 }

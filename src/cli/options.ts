@@ -14,6 +14,7 @@ const HEADINGS: Readonly<Record<SettingGroup, string>> = {
   queue: 'Redis:',
   producer: 'Chunks and queue:',
   worker: 'Worker:',
+  telemetry: 'Telemetry:',
 };
 
 /** Adds the settings of the defence, the model, the limits and the output but for some, with `--config` and `--json`. */
@@ -35,6 +36,11 @@ export function addConfigOption(command: Command, { json } = { json: true }): Co
 /** Adds the settings of a bulk job and of the stores that it reads and writes. */
 export function addJobOptions(command: Command): Command {
   return addGroup(addGroup(command, 'job'), 'storage');
+}
+
+/** Adds the settings of what a process tells of itself. */
+export function addTelemetryOptions(command: Command): Command {
+  return addGroup(command, 'telemetry');
 }
 
 /** Adds the settings by which S3 and Redis are reached, and with `more` those of a producer or a worker. */

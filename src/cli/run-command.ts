@@ -12,6 +12,7 @@ import { terminalStyle } from '../report/terminal-style.js';
 import { visibleText } from '../report/visible-text.js';
 import { openDestination } from '../sinks/destination.js';
 import { S3Connection } from '../storage/s3-connection.js';
+import { startTelemetry, type Telemetry } from '../telemetry/telemetry.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
@@ -34,7 +35,25 @@ export async function runCommand(inputs: readonly string[], command: Command): P
   const settings = await settingsFromCommand(command, flags.resume ? undefined : recommendedRecipe);
   const before = flags.resume ? await readRun(flags.out, settings) : undefined;
   const options = before === undefined ? settings : resumedSettings(flags, before, settings);
-  const result = await runWatched(inputs, flags, options, before);
+  const telemetry = await startTelemetry(settings, ['fetch', 'defend', 'publish']);
+  try {
+    if (telemetry.url !== undefined && !options.quiet) {
+      process.stderr.write(`Metrics and health at ${telemetry.url}\n`);
+    }
+    return await runAndReport(inputs, flags, options, before, telemetry);
+  } finally {
+    await telemetry.close();
+  }
+}
+
+async function runAndReport(
+  inputs: readonly string[],
+  flags: RunFlags,
+  options: ResolvedOptions,
+  before: RunSummary | undefined,
+  telemetry: Telemetry,
+): Promise<number> {
+  const result = await runWatched(inputs, flags, options, before, telemetry);
   report(result, flags, options);
   if (result.run.status === 'interrupted') return EXIT.interrupted;
   return failedCount(result.run.counts) > options.maxErrors ? EXIT.errors : EXIT.done;
@@ -46,6 +65,7 @@ async function runWatched(
   flags: RunFlags,
   options: ResolvedOptions,
   began: Began | undefined,
+  { observer: stages, health, drain }: Telemetry,
 ): Promise<JobResult> {
   const quiet = options.quiet || flags.json === true;
   const progress = createProgress({ quiet, tty: process.stderr.isTTY === true });
@@ -68,9 +88,10 @@ async function runWatched(
   };
   try {
     const existing = flags.resume ? 'resume' : flags.overwrite ? 'overwrite' : 'refuse';
-    return await stoppable(quiet, signal =>
-      runJob({ inputs, out: flags.out, existing, options, began }, observer, signal),
-    );
+    return await stoppable(quiet, signal => {
+      signal.addEventListener('abort', drain, { once: true });
+      return runJob({ inputs, out: flags.out, existing, options, began, stages, health }, observer, signal);
+    });
   } finally {
     progress.stop();
   }

@@ -1,6 +1,6 @@
 /** `deflector run`: a bulk job with the embedded pipeline. */
 import type { Command } from 'commander';
-import { addDefenceOptions, addJobOptions } from './options.js';
+import { addDefenceOptions, addJobOptions, addTelemetryOptions } from './options.js';
 
 export function registerRun(program: Command): void {
   const command = program
@@ -13,7 +13,7 @@ export function registerRun(program: Command): void {
     .requiredOption('--out <dir>', 'folder or s3://bucket/prefix for results.jsonl, run.json and report.html')
     .option('--resume', 'go on with an interrupted job, with the settings it began with')
     .option('--overwrite', 'start over where results are there already');
-  addDefenceOptions(addJobOptions(command))
+  addTelemetryOptions(addDefenceOptions(addJobOptions(command)))
     .addHelpText(
       'after',
       `

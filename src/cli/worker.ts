@@ -1,6 +1,6 @@
 /** `deflector worker`: a process of the distributed pipeline that takes chunks from the queue. */
 import { Argument, type Command } from 'commander';
-import { addConfigOption, addQueueOptions, addSettings } from './options.js';
+import { addConfigOption, addQueueOptions, addSettings, addTelemetryOptions } from './options.js';
 
 export function registerWorker(program: Command): void {
   const command = program
@@ -14,13 +14,14 @@ export function registerWorker(program: Command): void {
       ]),
     );
   addSettings(command, ['threads', 'batch', 'quiet']);
-  addQueueOptions(addConfigOption(command, { json: false }), 'worker')
+  addTelemetryOptions(addQueueOptions(addConfigOption(command, { json: false }), 'worker'))
     .addHelpText(
       'after',
       `
 Examples:
   $ deflector worker all
   $ deflector worker defend --redis-url rediss://worker:secret@redis.example:6380 --threads 8
+  $ deflector worker all --metrics-port 9464
 
 SIGTERM and Ctrl-C let it finish what it has in hand, for at most --drain seconds, and hand the rest back.`,
     )

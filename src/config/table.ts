@@ -35,10 +35,11 @@ export type SettingGroup =
   | 'output'
   | 'queue'
   | 'producer'
-  | 'worker';
+  | 'worker'
+  | 'telemetry';
 
 /** Groups that say how a deployment carries jobs out, not what a job is: they are no part of a job's record. */
-const DEPLOYMENT_GROUPS: readonly SettingGroup[] = ['queue', 'producer', 'worker'];
+const DEPLOYMENT_GROUPS: readonly SettingGroup[] = ['queue', 'producer', 'worker', 'telemetry'];
 
 export interface Setting<T> {
   readonly group: SettingGroup;
@@ -211,6 +212,19 @@ export const SETTINGS = {
   lock: setting('worker', integer(1, 3600), 30, 'seconds after which a silent worker loses its chunks to others'),
   drain: setting('worker', integer(0, 3600), 25, 'seconds to finish the chunks in hand when asked to stop'),
   imageLimit: setting('worker', integer(1, 86_400), 300, 'seconds that one image of a suspect chunk may take'),
+  metricsPort: setting(
+    'telemetry',
+    optional(integer(0, 65_535)),
+    null,
+    'port of /metrics, /healthz and /readyz; 0 takes any that is free',
+    'none: nothing is served',
+  ),
+  metricsHost: setting(
+    'telemetry',
+    text('a host name or an address', 'host'),
+    '127.0.0.1',
+    'address that they are served on; anyone who reaches it may read them',
+  ),
 } satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
 
 type Table = typeof SETTINGS;

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { DeflectorError, type ErrorCode } from '../errors.js';
 import { silenceOnnxRuntime } from '../models/onnx-runtime.js';
 import type { DefendOutcome, Wanted } from '../stages/defend.js';
+import { type ModelCall, SILENT, type StageObserver } from '../stages/observer.js';
 import { type FetchedImage, VERDICT_SCHEMA } from '../types.js';
 import type { EngineInfo, EngineSpec } from './engine.js';
 
@@ -18,7 +19,13 @@ export type ToThread =
 export type FromThread =
   | { readonly type: 'ready'; readonly info: EngineInfo }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
-  | { readonly type: 'outcome'; readonly id: number; readonly outcome: DefendOutcome };
+  | {
+      readonly type: 'outcome';
+      readonly id: number;
+      readonly outcome: DefendOutcome;
+      /** Calls of the model since the last outcome. */
+      readonly calls: readonly ModelCall[];
+    };
 
 /** An image that waits for its outcome. */
 interface Request {
@@ -41,6 +48,7 @@ interface Request {
 export class DefendPool {
   readonly info: EngineInfo;
   readonly #spec: EngineSpec;
+  readonly #observer: StageObserver;
   readonly #threads: DefendThread[] = [];
   /** Requests that came while no thread was there for them. */
   readonly #waiting: Request[] = [];
@@ -50,9 +58,11 @@ export class DefendPool {
   #fault: DeflectorError | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(spec: EngineSpec, info: EngineInfo, threads: readonly DefendThread[]) {
+  private constructor(spec: EngineSpec, info: EngineInfo, threads: readonly DefendThread[], observer: StageObserver) {
     this.#spec = spec;
     this.info = info;
+    this.#observer = observer;
+    observer.modelLive(info, threads.length);
     for (const thread of threads) this.#admit(thread);
   }
 
@@ -62,16 +72,16 @@ export class DefendPool {
    * @param threads at least 1
    * @throws DeflectorError what opening the model throws; WORKER_LOST where a thread cannot be started
    */
-  static async start(spec: EngineSpec, threads: number): Promise<DefendPool> {
+  static async start(spec: EngineSpec, threads: number, observer: StageObserver = SILENT): Promise<DefendPool> {
     silenceOnnxRuntime();
-    const starts = await Promise.allSettled(Array.from({ length: threads }, () => DefendThread.start(spec)));
+    const starts = await Promise.allSettled(Array.from({ length: threads }, () => DefendThread.start(spec, observer)));
     const started = starts.flatMap(start => (start.status === 'fulfilled' ? [start.value] : []));
     const failure = starts.find(start => start.status === 'rejected');
     if (failure !== undefined) {
       await Promise.all(started.map(thread => thread.end()));
       throw failure.reason;
     }
-    return new DefendPool(spec, started[0]!.info, started);
+    return new DefendPool(spec, started[0]!.info, started, observer);
   }
 
   /**
@@ -84,13 +94,23 @@ export class DefendPool {
       if (this.#closing !== undefined) throw new DeflectorError('INTERNAL', 'The pool of worker threads is closed');
       this.#place({ image, wanted, resolve, reject });
     });
+    const left = this.#observer.entered('defend', 1);
     const settled = outcome
-      .catch(() => undefined)
+      .then(
+        made => this.#observer.defended(made),
+        () => undefined,
+      )
       .finally(() => {
+        left();
         this.#inHand.delete(settled);
       });
     this.#inHand.add(settled);
     return outcome;
+  }
+
+  /** Milliseconds for which the slowest thread has had images in hand and given no outcome. */
+  get stalled(): number {
+    return Math.max(0, ...this.#threads.map(thread => thread.stalled));
   }
 
   /** Ends the threads once they have finished what they have in hand. */
@@ -142,7 +162,8 @@ export class DefendPool {
   /** @returns `undefined` where none can be started, which breaks the pool */
   async #startAnother(dead: DefendThread): Promise<DefendThread | undefined> {
     try {
-      return await DefendThread.start(this.#spec);
+      this.#observer.threadLost();
+      return await DefendThread.start(this.#spec, this.#observer);
     } catch (error) {
       const message = `A worker thread died (${dead.cause}) and no other could be started: ${(error as Error).message}`;
       this.#fault = new DeflectorError('WORKER_LOST', message, { cause: error });
@@ -165,10 +186,12 @@ class DefendThread {
   readonly #worker: Worker;
   readonly #requests = new Map<number, Request>();
   #nextId = 0;
+  /** When it last came to have something in hand, or gave an outcome. */
+  #progress = 0;
   #freed: (() => void) | undefined;
   #cause = 'it ended without an error';
 
-  private constructor(worker: Worker, info: EngineInfo, exited: Promise<void>) {
+  private constructor(worker: Worker, info: EngineInfo, exited: Promise<void>, observer: StageObserver) {
     this.#worker = worker;
     this.info = info;
     this.ended = exited.then(() => [...this.#requests.values()]);
@@ -177,6 +200,8 @@ class DefendThread {
     });
     worker.on('message', (message: FromThread) => {
       if (message.type !== 'outcome') return;
+      this.#progress = performance.now();
+      observer.modelCalled(info, message.calls);
       const request = this.#requests.get(message.id);
       this.#requests.delete(message.id);
       request?.resolve(message.outcome);
@@ -185,7 +210,7 @@ class DefendThread {
   }
 
   /** @throws DeflectorError what opening the model throws; WORKER_LOST */
-  static start(spec: EngineSpec): Promise<DefendThread> {
+  static start(spec: EngineSpec, observer: StageObserver): Promise<DefendThread> {
     const worker = new Worker(new URL('./defend-thread.js', import.meta.url), { workerData: spec });
     const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()));
     return new Promise((resolve, reject) => {
@@ -194,7 +219,7 @@ class DefendThread {
       worker.once('error', error => fail(error instanceof Error ? error.message : String(error), error));
       worker.once('exit', () => fail('it ended at once'));
       worker.once('message', (message: FromThread) => {
-        if (message.type === 'ready') resolve(new DefendThread(worker, message.info, exited));
+        if (message.type === 'ready') resolve(new DefendThread(worker, message.info, exited, observer));
         else if (message.type === 'failed') reject(new DeflectorError(message.code, message.message));
       });
     });
@@ -205,6 +230,11 @@ class DefendThread {
     return this.#requests.size;
   }
 
+  /** Milliseconds for which it has had something in hand and given no outcome. */
+  get stalled(): number {
+    return this.#requests.size === 0 ? 0 : performance.now() - this.#progress;
+  }
+
   /** Why it died, as a clause for a message. */
   get cause(): string {
     return this.#cause;
@@ -213,6 +243,7 @@ class DefendThread {
   /** Takes an image; its outcome is told to the request, unless the thread dies first. */
   defend(request: Request): void {
     const id = this.#nextId++;
+    if (this.#requests.size === 0) this.#progress = performance.now();
     this.#requests.set(id, request);
     const { image, wanted } = request;
     this.#worker.postMessage({ type: 'defend', id, image, wanted } satisfies ToThread);

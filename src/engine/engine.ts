@@ -7,6 +7,7 @@ import { openModel } from '../models/registry.js';
 import { openClassifier } from '../models/runtimes.js';
 import { systemClock } from '../stages/common.js';
 import { DefendEngine, type DefendOutcome, type Wanted } from '../stages/defend.js';
+import type { ModelCall } from '../stages/observer.js';
 import type { Classifier, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
 
 /** What an engine is made of, as plain data: it travels to worker threads. */
@@ -41,8 +42,11 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** @throws DeflectorError what opening a model throws; MODEL_NO_LOCALIZATION */
-export async function openEngine(spec: EngineSpec): Promise<Engine> {
+/**
+ * @param called is told of each call of the classifier
+ * @throws DeflectorError what opening a model throws; MODEL_NO_LOCALIZATION
+ */
+export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) => void): Promise<Engine> {
   const model = await openModel(spec.model);
   const opened: Classifier[] = [];
   const close = async (): Promise<void> => {
@@ -59,7 +63,13 @@ export async function openEngine(spec: EngineSpec): Promise<Engine> {
       localizer = createLocalizer(locating);
     }
     const engine = new DefendEngine(
-      { classifier, defender: await createKernelDefender(comparatorSteps()), localizer, clock: systemClock },
+      {
+        classifier,
+        defender: await createKernelDefender(comparatorSteps()),
+        localizer,
+        clock: systemClock,
+        called: called === undefined ? undefined : call => called({ ...call, at: Date.now() - call.ms }),
+      },
       // A call of the model takes its thread whole and costs no less per image in larger batches: waiting gains nothing.
       { settings: spec.settings, record: spec.record, maximumBatch: spec.maximumBatch, maximumWait: 0 },
     );

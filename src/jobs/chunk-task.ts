@@ -3,7 +3,8 @@ import type { Task } from '../queue/queue.js';
 import type { Job } from './job.js';
 
 /** The queues, by the stage that takes from them. `defend` fetches too. */
-export type StageQueue = 'defend' | 'publish';
+export const STAGE_QUEUES = ['defend', 'publish'] as const;
+export type StageQueue = (typeof STAGE_QUEUES)[number];
 
 export interface ChunkPayload {
   readonly job: string;
@@ -12,10 +13,19 @@ export interface ChunkPayload {
   readonly chunk: number;
   /** The images may bring their worker down: each is to be defended in a process of its own. */
   readonly suspect?: boolean;
+  /** When the chunk was put into its first queue, milliseconds since 1970. */
+  readonly since?: number;
 }
 
+/** What goes with a chunk from queue to queue. */
+export type ChunkBaggage = Pick<ChunkPayload, 'suspect' | 'since'>;
+
 /** The task of a chunk. Its id follows from the job and the number alone, so that no queue holds a chunk twice. */
-export function chunkTask(job: Pick<Job, 'name' | 'id' | 'lane'>, chunk: number, suspect = false): Task<ChunkPayload> {
-  const payload = { job: job.name, id: job.id, chunk, ...(suspect ? { suspect } : {}) };
+export function chunkTask(
+  job: Pick<Job, 'name' | 'id' | 'lane'>,
+  chunk: number,
+  baggage: ChunkBaggage = {},
+): Task<ChunkPayload> {
+  const payload = { job: job.name, id: job.id, chunk, since: Date.now(), ...baggage };
   return { id: `${job.name}.${job.id}.${chunk}`, lane: job.lane, payload };
 }

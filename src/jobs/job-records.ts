@@ -29,6 +29,12 @@ const SECONDS_A_DAY = 86_400;
 /** Chunks whose bits are read at a time. */
 const BITS_A_READ = 8 * 4096;
 
+/** Jobs that are looked at for those still at work. */
+const JOBS_SEEN = 200;
+
+/** Milliseconds for which a job that has ended is watched. */
+const WATCHED_MS = 600_000;
+
 /** Where a producer is in its listing. */
 export interface Cursor {
   readonly chunks: number;
@@ -110,6 +116,27 @@ const NOTE = `${HEAD}
 redis.call('HSETNX', job, 'defender', ARGV[2])
 return 'ok'`;
 
+// The newest jobs that have not ended, or did so after ARGV[2], as far as ARGV[1] goes.
+const GAUGES = `
+local rows = {}
+for _, name in ipairs(redis.call('ZREVRANGE', KEYS[1], 0, ${JOBS_SEEN - 1})) do
+  local row = redis.call('HMGET', ARGV[3] .. name, 'finishedAt', 'chunks', 'done', 'dead', 'images', 'total', 'ok', 'suspicious')
+  if row[2] and (not row[1] or row[1] == '' or row[1] > ARGV[2]) then
+    row[1] = name
+    rows[#rows + 1] = row
+    if #rows == tonumber(ARGV[1]) then break end
+  end
+end
+return rows`;
+
+/** Counters of a job for those who watch it. */
+export interface JobGauges {
+  readonly job: string;
+  readonly chunks: Readonly<Record<'named' | 'done' | 'dead', number>>;
+  /** `suspicious` is part of `ok`. */
+  readonly images: Readonly<Record<'named' | 'ok' | 'suspicious' | 'error', number>>;
+}
+
 export class JobRecords {
   readonly #redis: RedisConnection;
 
@@ -182,6 +209,22 @@ return redis.call('HGET', KEYS[1], 'job')`;
     };
   }
 
+  /** Counters of the newest jobs that are at work or ended in the last ten minutes. @param limit most of them */
+  async gauges(limit: number): Promise<JobGauges[]> {
+    const since = new Date(Date.now() - WATCHED_MS).toISOString();
+    const rows = await this.#reported(() =>
+      this.#redis.client.eval(GAUGES, 1, this.#list, limit, since, this.#key('')),
+    );
+    return (rows as (string | null)[][]).map(([job, ...counts]) => {
+      const [chunks, done, dead, images, total, ok, suspicious] = counts.map(Number) as [number, ...number[]];
+      return {
+        job: job!,
+        chunks: { named: chunks, done: done!, dead: dead! },
+        images: { named: images!, ok: ok!, suspicious: suspicious!, error: total! - ok! },
+      };
+    });
+  }
+
   /** Whether nobody wants the job's verdicts any more: it was cancelled, or is not known. */
   async isOver({ name, id }: Pick<Job, 'name' | 'id'>): Promise<boolean> {
     const [own, cancelled] = await this.#reported(() => this.#redis.client.hmget(this.#key(name), 'id', 'cancelled'));
@@ -219,9 +262,16 @@ return redis.call('HGET', KEYS[1], 'job')`;
    * Counts the verdicts of a chunk, once.
    *
    * @param letter the images of the chunk that brought their workers down, where there are any
+   * @returns whether they were not counted before
    */
-  async mark(job: Pick<Job, 'name' | 'id'>, chunk: number, counts: VerdictCounts, letter?: DeadLetter): Promise<void> {
-    await this.#script(job, MARK, chunk, fieldsOf(counts), letter === undefined ? '' : JSON.stringify(letter), now());
+  async mark(
+    job: Pick<Job, 'name' | 'id'>,
+    chunk: number,
+    counts: VerdictCounts,
+    letter?: DeadLetter,
+  ): Promise<boolean> {
+    const text = letter === undefined ? '' : JSON.stringify(letter);
+    return (await this.#script(job, MARK, chunk, fieldsOf(counts), text, now())) === 'ok';
   }
 
   /** Takes the counts of a chunk back, and its dead letter: it is about to be done again. */

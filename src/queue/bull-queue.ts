@@ -109,7 +109,10 @@ export async function openBullQueue<P>(name: string, redis: RedisConnection): Pr
         await job.moveToWait(token);
         throw new bullmq.WaitingError();
       }
-      if (mayPass(error) && delivery.failures + 1 < options.attempts) throw error;
+      if (mayPass(error) && delivery.failures + 1 < options.attempts) {
+        options.again?.(delivery, error);
+        throw error;
+      }
       // Where this fails too, the task comes again.
       await options.bury(delivery, error);
     }

@@ -46,6 +46,8 @@ export interface ConsumerOptions<P> {
   backoff(failures: number): number;
   /** Does the work; its effects are durable when it resolves. */
   handle(delivery: Delivery<P>): Promise<void>;
+  /** Told that a task failed and will be delivered again, and why. */
+  again?(delivery: Delivery<P>, error: unknown): void;
   /** Told that a task is given up, and why, before it leaves the queue. */
   bury(delivery: Delivery<P>, error: unknown): Promise<void>;
   /** Told of faults between the consumer and its queue; both go on by themselves. */

@@ -40,6 +40,7 @@ import type {
 } from '../types.js';
 import { VERDICT_SCHEMA } from '../types.js';
 import { type Clock, toVerdictError } from './common.js';
+import type { ModelCall } from './observer.js';
 
 /** Below this a probability in single precision says nothing more. */
 const LEAST_PROBABILITY = 1e-12;
@@ -51,6 +52,8 @@ export interface DefendPorts {
   /** Makes the activation maps in the classifier's place. */
   readonly localizer?: Localizer | undefined;
   readonly clock: Clock;
+  /** Told of each call of the model that succeeded. */
+  readonly called?: ((call: Omit<ModelCall, 'at'>) => void) | undefined;
 }
 
 export interface DefendOptions {
@@ -263,7 +266,9 @@ export class DefendEngine {
     let output: ClassifierOutput;
     try {
       const input = this.#batch.subarray(0, places.length * this.#length);
+      const started = this.#ports.clock.now();
       output = await this.#ports.classifier.classify(input, places.length, needsFeatures);
+      this.#ports.called?.({ ms: this.#ports.clock.now() - started, images: places.length });
     } catch (error) {
       await this.#retryAlone(places, error);
       return;

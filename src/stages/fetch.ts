@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { DeflectorError, ERROR_CATALOGUE } from '../errors.js';
 import type { FailedImage, FetchedImage, JobItem, ObjectStore, RgbImage } from '../types.js';
 import { type Clock, toVerdictError } from './common.js';
+import type { StageObserver } from './observer.js';
 
 /** What the stage needs from outside. */
 export interface FetchPorts {
@@ -10,6 +11,7 @@ export interface FetchPorts {
   /** Validates, decodes and resizes; bytes are untrusted. @throws DeflectorError IMAGE_* */
   decode(bytes: Uint8Array): Promise<RgbImage>;
   readonly clock: Clock;
+  readonly observer?: StageObserver | undefined;
 }
 
 export interface FetchLimits {
@@ -23,6 +25,21 @@ export interface FetchLimits {
  * @throws DeflectorError of another kind than `terminal` when the store, not the image, is at fault
  */
 export async function fetchImage(
+  item: JobItem,
+  ports: FetchPorts,
+  limits: FetchLimits,
+): Promise<FetchedImage | FailedImage> {
+  const left = ports.observer?.entered('fetch', 1);
+  try {
+    const image = await fetchUnobserved(item, ports, limits);
+    ports.observer?.fetched(image);
+    return image;
+  } finally {
+    left?.();
+  }
+}
+
+async function fetchUnobserved(
   item: JobItem,
   ports: FetchPorts,
   limits: FetchLimits,

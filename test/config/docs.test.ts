@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { REPOSITORY } from '../helpers/repository.js';
 
-describe('docs/settings.md', () => {
-  it('says what the table of settings says (npm run docs)', () => {
-    const printed = execFileSync(process.execPath, ['scripts/print-settings.mjs'], {
-      cwd: REPOSITORY,
-      encoding: 'utf8',
+describe('what npm run docs makes', () => {
+  for (const [file, script] of [
+    ['docs/settings.md', 'scripts/print-settings.mjs'],
+    ['docs/metrics.md', 'scripts/print-metrics.mjs'],
+  ] as const) {
+    it(`${file} says what its table says`, () => {
+      const printed = execFileSync(process.execPath, [script], { cwd: REPOSITORY, encoding: 'utf8' });
+      assert.equal(readFileSync(join(REPOSITORY, file), 'utf8'), printed);
     });
-    assert.equal(readFileSync(join(REPOSITORY, 'docs/settings.md'), 'utf8'), printed);
-  });
+  }
 });

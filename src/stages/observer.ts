@@ -1,0 +1,73 @@
+/** Port: told how the work of the stages goes on, for metrics and traces. It must not throw, and costs next to nothing. */
+import type { ErrorCode } from '../errors.js';
+import type { ModelIdentity, Verdict, VerdictError } from '../types.js';
+
+export type StageName = 'fetch' | 'defend' | 'publish';
+
+/** One call of the model. */
+export interface ModelCall {
+  /** When it began; milliseconds since 1970. */
+  readonly at: number;
+  readonly ms: number;
+  /** Images and runs in the batch. */
+  readonly images: number;
+}
+
+/** What carries a trace from process to process: the value of a W3C `traceparent`. */
+export type TraceParent = string;
+
+export interface StageObserver {
+  /** Images enter a stage. @returns to be called once, when they have left it, however they did */
+  entered(stage: StageName, images: number): () => void;
+  /** An image passed the fetch stage, or became an error verdict there. */
+  fetched(image: { readonly ms: Durations; readonly error?: VerdictError }, trace?: TraceParent): void;
+  /** An image got its verdict. */
+  defended(outcome: { readonly verdict: Verdict; readonly passes: number }, trace?: TraceParent): void;
+  /** What executes a model was made live. */
+  modelLive(engine: { readonly model: ModelIdentity; readonly runtime: string }, threads: number): void;
+  modelCalled(engine: { readonly model: ModelIdentity; readonly runtime: string }, calls: readonly ModelCall[]): void;
+  /** A thread died and is replaced. */
+  threadLost(): void;
+  /** Verdicts are durable, and were not before. */
+  published(publication: Publication): void;
+  /** A stage finished a chunk. */
+  chunkDone(stage: StageName): void;
+  /** A chunk came from a worker that was lost with it in hand. */
+  workerLost(stage: StageName): void;
+  /** A chunk failed and will be tried again. */
+  retried(stage: StageName, code: ErrorCode): void;
+  /** A dead letter was written. */
+  gaveUp(stage: StageName, code: ErrorCode): void;
+}
+
+/** Milliseconds. */
+export interface Durations {
+  readonly fetch: number;
+  readonly decode: number;
+}
+
+export interface Publication {
+  readonly verdicts: readonly Verdict[];
+  /** Milliseconds that publishing them took. */
+  readonly ms: number;
+  /** When their chunk was queued, milliseconds since 1970; absent where that is not known. */
+  readonly since?: number | undefined;
+  readonly trace?: TraceParent | undefined;
+}
+
+const nothing = (): void => undefined;
+
+/** Tells nobody. */
+export const SILENT: StageObserver = Object.freeze({
+  entered: () => nothing,
+  fetched: nothing,
+  defended: nothing,
+  modelLive: nothing,
+  modelCalled: nothing,
+  threadLost: nothing,
+  published: nothing,
+  chunkDone: nothing,
+  workerLost: nothing,
+  retried: nothing,
+  gaveUp: nothing,
+});
