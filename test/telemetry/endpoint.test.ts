@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { serveTelemetry } from '../../src/telemetry/endpoint.js';
+import { serveTelemetry, TELEMETRY_PATHS, telemetryAnswer } from '../../src/telemetry/endpoint.js';
 import { Health } from '../../src/telemetry/health.js';
 import { Metrics } from '../../src/telemetry/metrics.js';
 import { checkLeaks } from '../helpers/leaks.js';
@@ -25,7 +25,11 @@ describe('the telemetry server', () => {
     assert.deepEqual([plain.status, plain.type], [200, 'text/plain; version=0.0.4; charset=utf-8']);
     const open = await get('/metrics', { headers: { accept: 'application/openmetrics-text;version=1.0.0' } });
     assert.equal(open.type, 'application/openmetrics-text; version=1.0.0; charset=utf-8');
-    for (const name of ['process_start_time_seconds', 'process_resident_memory_bytes', 'nodejs_eventloop_lag_p99_seconds'])
+    for (const name of [
+      'process_start_time_seconds',
+      'process_resident_memory_bytes',
+      'nodejs_eventloop_lag_p99_seconds',
+    ])
       assert.match(plain.text, new RegExp(`^${name} \\d`, 'm'));
   });
 
@@ -58,12 +62,23 @@ describe('the telemetry server', () => {
     assert.equal(JSON.parse((await get('/readyz')).text).checks.queue, 'no answer within 2 s');
   });
 
+  it('can be left to another server, which asks for the answer to a path', async () => {
+    const sources = { metrics: await Metrics.create(['defend']), health: new Health() };
+    for (const path of TELEMETRY_PATHS) {
+      assert.equal((await telemetryAnswer(sources, path, undefined))?.status, 200, path);
+    }
+    assert.equal(await telemetryAnswer(sources, '/other', undefined), undefined);
+  });
+
   it('knows no other paths and methods', async t => {
     const { get } = await serve(t);
     assert.equal((await get('/')).status, 404);
     assert.equal((await get('/metrics/../etc')).status, 404);
     assert.equal((await get('/metrics', { method: 'POST', body: 'x' })).status, 405);
-    assert.deepEqual(await get('/healthz?verbose', { method: 'HEAD' }).then(({ status, text }) => [status, text]), [200, '']);
+    assert.deepEqual(await get('/healthz?verbose', { method: 'HEAD' }).then(({ status, text }) => [status, text]), [
+      200,
+      '',
+    ]);
   });
 
   it('says which setting to change where its address is taken', async t => {

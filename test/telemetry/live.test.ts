@@ -63,10 +63,7 @@ describe('a worker', () => {
     for (const { log } of [first, second]) {
       const samples = samplesOf((await scrape(telemetryUrl(log()))).text);
       const depth = (state: string) => samples.get(`deflector_queue_depth{queue="defend",state="${state}"}`);
-      assert.deepEqual(
-        ['waiting', 'prioritized', 'delayed', 'paused', 'active'].map(depth),
-        [3, 3, 0, 0, 0],
-      );
+      assert.deepEqual(['waiting', 'prioritized', 'delayed', 'paused', 'active'].map(depth), [3, 3, 0, 0, 0]);
       const oldest = samples.get('deflector_queue_oldest_seconds{queue="defend"}')!;
       assert.ok(oldest > 0 && oldest < 60, `${oldest}`);
       assert.equal(samples.get('deflector_queue_oldest_seconds{queue="publish"}'), 0);

@@ -35,7 +35,8 @@ async function plain(metrics: Metrics) {
 describe('the catalogue of metrics', () => {
   it('keeps the names and labels that were promised', () => {
     const labels = new Map(Object.values(METRICS).map(metric => [metric.name, metric.labels as readonly string[]]));
-    for (const [name, promised] of Object.entries(PROMISED)) assert.deepEqual(labels.get(name as never), promised, name);
+    for (const [name, promised] of Object.entries(PROMISED))
+      assert.deepEqual(labels.get(name as never), promised, name);
     assert.ok(labels.has('deflector_build_info') && labels.has('deflector_model_info'));
   });
 
@@ -108,9 +109,7 @@ describe('metrics of a process', () => {
 
   it('say that Redis is down where it does not answer, and keep no old values of it', async () => {
     const state = {
-      queues: [
-        { queue: 'defend', depth: { waiting: 1, prioritized: 2, delayed: 3, paused: 0, active: 4 }, oldest: 5 },
-      ],
+      queues: [{ queue: 'defend', depth: { waiting: 1, prioritized: 2, delayed: 3, paused: 0, active: 4 }, oldest: 5 }],
       redis: { memoryUsed: 1, memoryLimit: 2, evictedKeys: 0, policy: 'noeviction', uptime: 3 },
       jobs: [],
     };
