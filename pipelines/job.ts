@@ -130,6 +130,7 @@ async function runConnected(
     model: options.model,
     localizer: options.localizer,
     runtime: options.runtime,
+    graph: options.graph,
     settings: options.defence,
     record,
     maximumBatch: options.batch,

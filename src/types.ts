@@ -147,6 +147,27 @@ export interface DifferentiableClassifier extends Classifier {
   gradient(input: Float32Array, losses: readonly LogitLoss[]): Promise<ScoredGradient>;
 }
 
+/** One run that is still to be made: what fixes it beside the settings. */
+export interface DefendedRun {
+  /** At the model's input size. */
+  readonly image: RgbImage;
+  readonly map: ActivationMap | undefined;
+  /** Content hash of the image, hexadecimal. */
+  readonly sha256: string;
+  readonly run: number;
+}
+
+/** Port: a classifier that defends images itself, under settings that it was made for: one call for defence and network. */
+export interface RunClassifier {
+  /**
+   * @param runs any number, of any images
+   * @returns float32 [runs, classes], as `Classifier.classify` gives scores
+   * @throws DeflectorError INFERENCE_FAILED
+   */
+  classifyRuns(runs: readonly DefendedRun[]): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
 /** Port: what activation maps are made from, where the classifier's own network does not give it. */
 export interface Localizer {
   readonly model: ModelIdentity;

@@ -25,9 +25,9 @@ export function optionsOf(job: Job): ResolvedOptions {
 
 /** @param batch most runs in one call of the model */
 export function engineSpecOf(options: ResolvedOptions, batch: number): EngineSpec {
-  const { model, localizer, runtime, defence } = options;
+  const { model, localizer, runtime, graph, defence } = options;
   const record = defenceRecord(options);
-  return { model, localizer, runtime, settings: defence, record, maximumBatch: batch, threads: 1 };
+  return { model, localizer, runtime, graph, settings: defence, record, maximumBatch: batch, threads: 1 };
 }
 
 /**

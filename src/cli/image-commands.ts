@@ -108,6 +108,7 @@ async function defendFile(path: string, options: ResolvedOptions, wanted: Wanted
     model: options.model,
     localizer: options.localizer,
     runtime: options.runtime,
+    graph: options.graph,
     settings: options.defence,
     record: defenceRecord(options),
     maximumBatch: options.batch,

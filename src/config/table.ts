@@ -134,6 +134,12 @@ export const SETTINGS = {
     'the model itself',
   ),
   runtime: setting('model', oneOf(['auto', 'onnxruntime-cpu']), 'auto', 'what executes the model'),
+  graph: setting(
+    'model',
+    oneOf(['auto', 'on', 'half', 'off']),
+    'auto',
+    "make the runs in the model's graph (half: coefficients in half precision), or by the kernel (off); auto: on GPUs",
+  ),
   threads: setting(
     'model',
     integer(1, 1024),

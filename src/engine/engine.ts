@@ -4,11 +4,11 @@ import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
 import { type DefenceSettings, usesMap } from '../defense/settings.js';
 import { createLocalizer } from '../models/localizer.js';
 import { openModel } from '../models/registry.js';
-import { openClassifier } from '../models/runtimes.js';
+import { type GraphMode, openClassifier, openRunClassifier } from '../models/runtimes.js';
 import { systemClock } from '../stages/common.js';
 import { DefendEngine, type DefendOutcome, type Wanted } from '../stages/defend.js';
 import type { ModelCall } from '../stages/observer.js';
-import type { Classifier, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
+import type { FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
 
 /** What an engine is made of, as plain data: it travels to worker threads. */
 export interface EngineSpec {
@@ -17,6 +17,7 @@ export interface EngineSpec {
   /** Name or folder of the model that makes the activation maps; `null` for the classifier itself. */
   readonly localizer: string | null;
   readonly runtime: string;
+  readonly graph: GraphMode;
   readonly settings: DefenceSettings;
   /** What verdicts say of the settings. */
   readonly record: Readonly<Record<string, unknown>>;
@@ -30,6 +31,8 @@ export interface EngineInfo {
   readonly model: ModelIdentity;
   readonly localizer: ModelIdentity | undefined;
   readonly runtime: string;
+  /** Whether runs are made in the model's graph, rather than by the kernel. */
+  readonly graph: boolean;
   readonly preprocessing: Preprocessing;
   readonly labels: readonly Label[];
 }
@@ -48,7 +51,7 @@ export interface Engine {
  */
 export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) => void): Promise<Engine> {
   const model = await openModel(spec.model);
-  const opened: Classifier[] = [];
+  const opened: { dispose(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(opened.map(one => one.dispose()));
   };
@@ -62,11 +65,17 @@ export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) =>
       opened.push(locating);
       localizer = createLocalizer(locating);
     }
+    const runs = await openRunClassifier(model, spec.settings, spec.graph, {
+      runtime: spec.runtime,
+      threads: spec.threads,
+    });
+    if (runs !== undefined) opened.push(runs);
     const engine = new DefendEngine(
       {
         classifier,
         defender: await createKernelDefender(comparatorSteps()),
         localizer,
+        runs,
         clock: systemClock,
         called: called === undefined ? undefined : call => called({ ...call, at: Date.now() - call.ms }),
       },
@@ -77,6 +86,7 @@ export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) =>
       model: classifier.model,
       localizer: localizer?.model,
       runtime: classifier.runtime,
+      graph: runs !== undefined,
       preprocessing: classifier.preprocessing,
       labels: classifier.labels,
     };

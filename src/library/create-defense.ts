@@ -229,9 +229,9 @@ class LiveDefense implements Defense {
   }
 
   #startPool(): Promise<DefendPool> {
-    const { model, localizer, runtime, defence, batch, threads } = this.#options;
+    const { model, localizer, runtime, graph, defence, batch, threads } = this.#options;
     const record = defenceRecord(this.#options);
-    const spec = { model, localizer, runtime, settings: defence, record, maximumBatch: batch, threads: 1 };
+    const spec = { model, localizer, runtime, graph, settings: defence, record, maximumBatch: batch, threads: 1 };
     return DefendPool.start(spec, threads);
   }
 

@@ -15,7 +15,7 @@ import { activationMap } from '../defense/activation-map.js';
 import { type Defender, PLAIN_RGB, type PreparedImage, type TensorFormat } from '../defense/defender.js';
 import { nextRuns } from '../defense/early-stop.js';
 import { runRandom } from '../defense/random.js';
-import { usesMap } from '../defense/settings.js';
+import { deflects, usesMap } from '../defense/settings.js';
 import { softmax } from '../defense/softmax.js';
 import { VoteTally } from '../defense/vote.js';
 import { VoteRisk } from '../defense/vote-risk.js';
@@ -36,6 +36,7 @@ import type {
   Localizer,
   OkVerdict,
   RgbImage,
+  RunClassifier,
   Verdict,
 } from '../types.js';
 import { VERDICT_SCHEMA } from '../types.js';
@@ -51,6 +52,8 @@ export interface DefendPorts {
   readonly defender: Defender;
   /** Makes the activation maps in the classifier's place. */
   readonly localizer?: Localizer | undefined;
+  /** Makes and classifies the runs in the place of defender and classifier, under the settings of the engine. */
+  readonly runs?: RunClassifier | undefined;
   readonly clock: Clock;
   /** Told of each call of the model that succeeded. */
   readonly called?: ((call: Omit<ModelCall, 'at'>) => void) | undefined;
@@ -136,7 +139,7 @@ export class DefendEngine {
   /** Probabilities of the run that is being counted. */
   readonly #probability: Float64Array;
   readonly #tasks: Task[] = [];
-  /** Two images as the model reads them. */
+  /** Three images as the model reads them. */
   #scratch: Float32Array | undefined;
   #working: Promise<void> | undefined;
   #arrival: (() => void) | undefined;
@@ -203,24 +206,37 @@ export class DefendEngine {
   /** Gives out the places of the next batch and writes its input. */
   #place(): Place[] {
     const places: Place[] = [];
+    let written = 0;
     for (const task of [...this.#tasks]) {
       while (task.placed < task.target && places.length < this.#options.maximumBatch) {
         const place = { task, run: task.running === undefined ? undefined : task.placed };
         task.placed++;
-        if (this.#guard(task, () => this.#write(place, places.length * this.#length))) places.push(place);
-        else break;
+        if (!this.#guard(task, () => this.#write(place, written * this.#length))) break;
+        places.push(place);
+        if (!this.#isFused(place)) written++;
       }
     }
     return places;
   }
 
-  #write({ task, run }: Place, offset: number): void {
+  /** Whether defence and network are one call for this place. */
+  #isFused({ run }: Place): boolean {
+    return run !== undefined && this.#ports.runs !== undefined;
+  }
+
+  /** Writes the model's input, but for runs that are made where the model is. */
+  #write(place: Place, offset: number): void {
+    const { task, run } = place;
     if (task.running === undefined || run === undefined) {
       writeTensor(this.#fit(task.image.pixels), this.#format, this.#batch, offset);
       return;
     }
-    this.#writeRun(task.image, task.running.prepared, run, this.#batch, offset);
-    if (run === 0) this.#beginRisk(task.image, task.running, offset);
+    if (!this.#isFused(place)) {
+      this.#writeRun(task.image, task.running.prepared, run, this.#batch, offset);
+      if (run === 0) this.#beginRisk(task.image, task.running, this.#batch.subarray(offset, offset + this.#length));
+    } else if (run === 0) {
+      this.#beginRisk(task.image, task.running, undefined);
+    }
   }
 
   #writeRun(image: FetchedImage, prepared: PreparedImage, run: number, out: Float32Array, offset: number): void {
@@ -238,17 +254,22 @@ export class DefendEngine {
     writePlanes(fitted, preprocessing.width * preprocessing.height, this.#format, out, offset);
   }
 
-  /** With run 0 written: how much runs differ is seen in pixels before a second one is worth a forward pass. */
-  #beginRisk(image: FetchedImage, running: Running, offset: number): void {
+  /**
+   * How much runs differ is seen in pixels before a second one is worth a forward pass.
+   *
+   * @param first run 0 as the model reads it, where it was written
+   */
+  #beginRisk(image: FetchedImage, running: Running, first: Float32Array | undefined): void {
     const { undefendedLogits, prepared } = running;
     if (undefendedLogits === undefined) return;
     const length = this.#length;
-    this.#scratch ??= new Float32Array(2 * length);
+    this.#scratch ??= new Float32Array(3 * length);
     this.#writeRun(image, prepared, 1, this.#scratch, 0);
     writeTensor(this.#fit(image.pixels), this.#format, this.#scratch, length);
-    const run = this.#batch.subarray(offset, offset + length);
+    if (first === undefined) this.#writeRun(image, prepared, 0, this.#scratch, 2 * length);
+    const run = first ?? this.#scratch.subarray(2 * length);
     const apart = distance(run, this.#scratch.subarray(0, length)) / Math.SQRT2;
-    const moved = distance(run, this.#scratch.subarray(length));
+    const moved = distance(run, this.#scratch.subarray(length, 2 * length));
     running.risk = new VoteRisk(this.#options.settings.runs, undefendedLogits, apart === 0 ? 0 : apart / moved);
   }
 
@@ -258,6 +279,33 @@ export class DefendEngine {
   }
 
   async #execute(places: readonly Place[]): Promise<void> {
+    const fused = places.filter(place => this.#isFused(place));
+    await this.#executeRuns(fused);
+    await this.#executeWritten(fused.length === 0 ? places : places.filter(place => !this.#isFused(place)));
+  }
+
+  async #executeRuns(places: readonly Place[]): Promise<void> {
+    if (places.length === 0) return;
+    let scores: Float32Array;
+    try {
+      const started = this.#ports.clock.now();
+      scores = await this.#ports.runs!.classifyRuns(
+        places.map(({ task: { image, running }, run }) => ({
+          image: image.pixels,
+          map: running!.map,
+          sha256: image.sha256,
+          run: run!,
+        })),
+      );
+      this.#ports.called?.({ ms: this.#ports.clock.now() - started, images: places.length });
+    } catch (error) {
+      await this.#retryAlone(places, error);
+      return;
+    }
+    await this.#takeAll(places, { scores, features: undefined });
+  }
+
+  async #executeWritten(places: readonly Place[]): Promise<void> {
     if (places.length === 0) return;
     const needsFeatures =
       usesMap(this.#options.settings) &&
@@ -273,6 +321,10 @@ export class DefendEngine {
       await this.#retryAlone(places, error);
       return;
     }
+    await this.#takeAll(places, output);
+  }
+
+  async #takeAll(places: readonly Place[], output: ClassifierOutput): Promise<void> {
     for (const [index, place] of places.entries()) {
       if (this.#tasks.includes(place.task)) await this.#take(place, output, index);
     }
@@ -326,7 +378,7 @@ export class DefendEngine {
     const { settings } = this.#options;
     const { pixels } = task.image;
     const map = usesMap(settings) ? await this.#map(pixels, output, index) : undefined;
-    const prepared = this.#ports.defender.prepare(pixels, map, settings);
+    const prepared = this.#prepare(pixels, map);
     return {
       undefended,
       map,
@@ -334,6 +386,22 @@ export class DefendEngine {
       tally: new VoteTally(settings.vote, this.#classes),
       undefendedLogits: prepared.isRandom && onRisk(settings) ? this.#logits(output.scores, index) : undefined,
       risk: undefined,
+    };
+  }
+
+  /** Where runs are made elsewhere, an image is made ready only if it is looked at here. */
+  #prepare(pixels: RgbImage, map: ActivationMap | undefined): PreparedImage {
+    const { settings } = this.#options;
+    const { defender, runs } = this.#ports;
+    if (runs === undefined) return defender.prepare(pixels, map, settings);
+    let prepared: PreparedImage | undefined;
+    return {
+      isRandom: deflects(settings),
+      run: (...args) => {
+        prepared ??= defender.prepare(pixels, map, settings);
+        prepared.run(...args);
+      },
+      release: () => prepared?.release(),
     };
   }
 

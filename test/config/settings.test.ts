@@ -88,6 +88,7 @@ const userOptions = fc
       ),
       model: name,
       localizer: fc.oneof(name, fc.constant(null)),
+      graph: fc.constantFrom('auto', 'on', 'half', 'off'),
       threads: integerOf('threads'),
       batch: integerOf('batch'),
       maxBytes: integerOf('maxBytes'),

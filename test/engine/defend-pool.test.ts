@@ -21,6 +21,7 @@ async function tinySpec(t: TestContext): Promise<EngineSpec> {
     runtime: 'auto',
     settings: { ...PAPER_SETTINGS, seed: '1', deflections: 30 },
     record: {},
+    graph: 'off',
     maximumBatch: 8,
     threads: 1,
   };

@@ -6,6 +6,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { DeflectorError } from '../../../errors.js';
 import { type IndexedGraph, operator, quote, readGraph } from '../graph.js';
+import { GraphWriter } from '../graph-writer.js';
 import type { Network } from '../network.js';
 import {
   DimensionSchema,
@@ -19,7 +20,6 @@ import {
   type ValueInfo,
   ValueInfoSchema,
 } from '../onnx_pb.js';
-import { GraphWriter } from '../graph-writer.js';
 import { type MeasuredShape, Operation } from './rule.js';
 import { CONSTANT_ALMOST_EVERYWHERE, RULES } from './rules.js';
 

@@ -2,8 +2,8 @@
 import { DeflectorError } from '../../../errors.js';
 import { type Constant, constantValue } from '../constants.js';
 import { attribute, type IndexedGraph, intAttribute, intsAttribute, operator, quote } from '../graph.js';
-import type { Node } from '../onnx_pb.js';
 import type { GraphWriter } from '../graph-writer.js';
+import type { Node } from '../onnx_pb.js';
 
 /**
  * The vector-Jacobian product of one operator: writes nodes that make the gradient of each input from the gradients of
