@@ -102,7 +102,12 @@ function summaryOf({ job, progress, defender, out }: ExportRequest, figures: Run
   const options = resolveSettings({ flags: job.settings });
   const { total, ok, suspicious } = figures;
   const errors = figures.errors.map(({ code, count }) => [code, count] as const).sort(([a], [b]) => (a < b ? -1 : 1));
-  const flags = [`--chunk=${job.chunk}`, `--lane=${job.lane}`, ...printFlags(options, UNRECORDED_SETTINGS)];
+  const flags = [
+    `--chunk=${job.chunk}`,
+    `--lane=${job.lane}`,
+    `--fetch=${job.fetch}`,
+    ...printFlags(options, UNRECORDED_SETTINGS),
+  ];
   const finishedAt = progress.finishedAt ?? job.createdAt;
   return {
     schema: RUN_SCHEMA,

@@ -1,14 +1,15 @@
 /** Ending jobs, and trying again what was given up. */
 import { readVerdictsOf } from '../src/jobs/chunk-files.js';
-import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import { chunkTask, STAGE_QUEUES } from '../src/jobs/chunk-task.js';
 import { countVerdicts, type Job } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
-import type { TaskQueue } from '../src/queue/queue.js';
+import { type ScratchPorts, sweepPacks } from '../src/jobs/scratch.js';
+import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 
-export interface ControlPorts {
+export interface ControlPorts extends ScratchPorts {
   readonly records: JobRecords;
-  readonly queues: { readonly defend: TaskQueue<ChunkPayload>; readonly publish: TaskQueue<ChunkPayload> };
+  readonly queues: StageQueues;
   readonly openStore: OpenStore;
 }
 
@@ -16,12 +17,12 @@ export interface ControlPorts {
 const PAGE = 500;
 
 /** Ends a job: its chunks leave the queues, and workers let go of those that they have in hand. */
-export async function cancel(job: Job, { records, queues }: ControlPorts): Promise<void> {
+export async function cancel(job: Job, ports: ControlPorts): Promise<void> {
+  const { records, queues } = ports;
   await records.cancel(job);
   const { chunks } = await records.progress(job);
   const discard = async (ids: readonly string[]) => {
-    await queues.defend.discard(ids);
-    await queues.publish.discard(ids);
+    for (const stage of STAGE_QUEUES) await queues[stage].discard(ids);
   };
   let page: string[] = [];
   for await (const chunk of records.outstanding(job, chunks)) {
@@ -31,6 +32,8 @@ export async function cancel(job: Job, { records, queues }: ControlPorts): Promi
     page = [];
   }
   await discard(page);
+  // What a worker still has in hand it clears itself, or the janitor does.
+  await sweepPacks(ports);
 }
 
 /**
@@ -46,7 +49,7 @@ export async function retry(job: Job, { records, queues, openStore }: ControlPor
   let count = 0;
   const again = async (chunk: number, counts: typeof none, suspect: boolean): Promise<void> => {
     await records.unmark(job, chunk, counts);
-    await queues.defend.add([chunkTask(job, chunk, suspect ? { suspect } : {})]);
+    await firstQueue(job, queues).add([chunkTask(job, chunk, suspect ? { suspect } : {})]);
     count++;
   };
   for await (const letter of records.letters(job)) {

@@ -16,6 +16,7 @@ import { formatChunk, MAX_CHUNKS, writeChunk } from '../src/jobs/chunk-files.js'
 import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
 import { checkJobName, type Job } from '../src/jobs/job.js';
 import type { Cursor, JobRecords } from '../src/jobs/job-records.js';
+import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
 import { openModel, resolveModel } from '../src/models/registry.js';
 import type { TaskQueue } from '../src/queue/queue.js';
 import { type Destination, openDestination } from '../src/sinks/destination.js';
@@ -34,7 +35,7 @@ const FULL_PAUSE_MS = 200;
 
 export interface ProducerPorts {
   readonly records: JobRecords;
-  readonly queue: TaskQueue<ChunkPayload>;
+  readonly queues: Pick<StageQueues, 'fetch' | 'defend'>;
   /** Where inputs and results in S3 are. */
   readonly s3: S3Connection;
 }
@@ -70,6 +71,7 @@ async function describeJob(order: JobOrder, inputs: JobInputs, out: Destination)
     createdAt: new Date().toISOString(),
     lane: options.lane,
     chunk: options.chunk,
+    fetch: options.fetch,
     inputs: [...order.inputs],
     stores: [...inputs.addresses],
     out: addressOf(out.place('')),
@@ -118,6 +120,7 @@ class Producer {
   readonly #ports: ProducerPorts;
   readonly #told: (images: number) => void;
   readonly #store: ObjectStore;
+  readonly #queue: TaskQueue<ChunkPayload>;
   #cursor: Cursor = { chunks: 0, images: 0, digest: '' };
   /** Chunks that are cut and not yet named, with the cursor behind each. */
   #cut: { readonly bytes: Uint8Array; readonly cursor: Cursor }[] = [];
@@ -129,6 +132,7 @@ class Producer {
     this.#ports = ports;
     this.#told = told;
     this.#store = storeOpener(ports.s3)(job.out);
+    this.#queue = firstQueue(job, ports.queues);
   }
 
   get named(): { chunks: number; images: number } {
@@ -176,7 +180,7 @@ class Producer {
     if (this.#cut.length === 0) return;
     await this.#room(signal);
     if (signal.aborted) return;
-    const { records, queue } = this.#ports;
+    const { records } = this.#ports;
     if (await records.isOver(this.#job)) {
       throw new DeflectorError('INTERRUPTED', `The job ${this.#job.name} was cancelled`);
     }
@@ -185,7 +189,7 @@ class Producer {
     await Promise.all(cut.map(({ bytes, cursor }) => writeChunk(this.#store, cursor.chunks - 1, bytes)));
     const { cursor } = cut.at(-1)!;
     await records.advance(this.#job, first, cursor);
-    await queue.add(cut.map((_, place) => chunkTask(this.#job, first + place)));
+    await this.#queue.add(cut.map((_, place) => chunkTask(this.#job, first + place)));
     this.#cut = [];
     this.#cursor = cursor;
     this.#told(cursor.images);
@@ -194,7 +198,7 @@ class Producer {
   /** Waits while as many chunks as may be are waiting in the lane. */
   async #room(signal: AbortSignal): Promise<void> {
     const { lane } = this.#job;
-    while (!signal.aborted && (await this.#ports.queue.counts())[lane] >= this.#limit) {
+    while (!signal.aborted && (await this.#queue.counts())[lane] >= this.#limit) {
       await sleep(FULL_PAUSE_MS, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -232,6 +236,7 @@ function checkSame(began: Job, now: Job): void {
   same('the models', digests(began), digests(now));
   same('--chunk', began.chunk, now.chunk);
   same('--lane', began.lane, now.lane);
+  same('--fetch', began.fetch, now.fetch);
   same('--out', began.out.url, now.out.url);
   same('inputs in', began.stores, now.stores);
 }

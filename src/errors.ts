@@ -89,6 +89,10 @@ export const ERROR_CATALOGUE = {
     kind: 'usage',
     remedy: 'Wait for the job with `deflector jobs wait`, or see `deflector jobs dead`.',
   },
+  PACK_INVALID: {
+    kind: 'retryable',
+    remedy: 'The chunk is fetched again by itself; where it comes again and again, look at the store of the job.',
+  },
   WORKER_UNFIT: {
     kind: 'retryable',
     remedy: 'Give this worker the model and the folders that the job names; other workers go on meanwhile.',

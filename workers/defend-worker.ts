@@ -1,29 +1,39 @@
 /**
- * The worker of the stages fetch and defend, fused: takes chunks, leaves their verdicts in the job's store, and names
- * them to the publish stage.
+ * The worker of the stage defend: takes chunks, leaves their verdicts in the job's store, and names them to the publish
+ * stage. It fetches the images itself, or finds them in the pack that the fetch stage left.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ChunkGates, defendChunk } from '../pipelines/chunk.js';
-import { embeddedLimits } from '../pipelines/embedded.js';
+import { defendChunk, fetching, unpacking } from '../pipelines/chunk.js';
+import { DeflectorError } from '../src/errors.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
-import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import { baggageOf, type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
 import type { Job } from '../src/jobs/job.js';
+import { clearPack, openPack } from '../src/jobs/scratch.js';
 import { Gate } from '../src/queue/gate.js';
 import type { Consumer, Delivery } from '../src/queue/queue.js';
-import type { FetchedImage, JobItem, Verdict } from '../src/types.js';
+import { failedVerdict } from '../src/stages/defend.js';
+import { fetchImage, isFetched } from '../src/stages/fetch.js';
+import type { FailedImage, FetchedImage, JobItem, Verdict } from '../src/types.js';
+import { ChunksInHand } from './in-hand.js';
 import { Isolation } from './isolation.js';
-import { type JobEngine, JobEngines } from './job-engine.js';
-import { consumerOptions, KnownJobs, type StagePorts, type StageWorker, type WorkerOptions } from './stage.js';
-
-/** Milliseconds between two looks whether a job in hand was cancelled. */
-const CANCEL_CHECK_MS = 500;
+import { JobEngines, optionsOf } from './job-engine.js';
+import {
+  consumerOptions,
+  type GiveUp,
+  KnownJobs,
+  roomFor,
+  SharedGates,
+  type StagePorts,
+  type StageWorker,
+  type WorkerOptions,
+  withinLimit,
+} from './stage.js';
 
 /** Chunks that may wait to be published before this stage waits. */
 const PUBLISH_LIMIT = 10_000;
 
-/** Ends the process: a thread that hangs can be ended no other way. */
-export type GiveUp = (message: string) => void;
+/** Times that a chunk goes back to the fetch stage for a pack that is of no use; then its failures count. */
+const RETURNS = 5;
 
 /** @throws DeflectorError QUEUE_UNAVAILABLE */
 export async function startDefendWorker(
@@ -43,12 +53,10 @@ class DefendWorker implements StageWorker {
   readonly #giveUp: GiveUp;
   readonly #jobs: KnownJobs;
   readonly #engines: JobEngines;
-  readonly #gates = new Map<'model' | 'original', ChunkGates>();
+  readonly #gates: SharedGates;
+  readonly #inHand: ChunksInHand;
   /** Suspect chunks are done one at a time, so that a process of this worker has at most one at its side. */
   readonly #isolating = new Gate(1);
-  /** Jobs of the chunks in hand, and how to let go of them. */
-  readonly #inHand = new Map<AbortController, Job>();
-  #checking: NodeJS.Timeout | undefined;
   #consumer: Consumer | undefined;
 
   constructor(ports: StagePorts, options: WorkerOptions, giveUp: GiveUp) {
@@ -57,6 +65,8 @@ class DefendWorker implements StageWorker {
     this.#giveUp = giveUp;
     this.#jobs = new KnownJobs(ports.records);
     this.#engines = new JobEngines(options, ports.openStore, ports.observer);
+    this.#gates = new SharedGates(options.threads);
+    this.#inHand = new ChunksInHand(ports.records);
   }
 
   async start(): Promise<void> {
@@ -64,7 +74,6 @@ class DefendWorker implements StageWorker {
     this.#consumer = await this.#ports.queues.defend.consume(
       consumerOptions('defend', this.#ports, this.#options, handle),
     );
-    this.#checking = setInterval(() => void this.#dropCancelled(), CANCEL_CHECK_MS);
     const { health } = this.#ports;
     health.addReadiness('model', () => this.#engines.fault);
     health.addLiveness('threads', () => this.#engines.stuck(this.#options.imageLimit));
@@ -72,89 +81,101 @@ class DefendWorker implements StageWorker {
 
   async close(patience: number): Promise<void> {
     await this.#consumer?.close(patience);
-    clearInterval(this.#checking);
+    this.#inHand.close();
     await this.#engines.close();
   }
 
   async #handle({ payload, losses, signal }: Delivery<ChunkPayload>): Promise<void> {
     const job = await this.#jobs.wanted(payload);
+    if (job === undefined) return;
     // What another delivery of this chunk did needs no doing again.
-    if (job === undefined || (await this.#ports.records.isDone(job, payload.chunk))) return;
-    const cancelled = new AbortController();
-    this.#inHand.set(cancelled, job);
-    try {
-      const either = AbortSignal.any([signal, cancelled.signal]);
-      const suspect = losses > 0 || payload.suspect === true;
-      const verdicts = await this.#verdicts(job, payload.chunk, suspect, either);
-      await writeVerdicts(this.#ports.openStore(job.out), payload.chunk, verdicts);
-      await this.#publish(job, payload, either);
-    } catch (error) {
-      if (!cancelled.signal.aborted) throw error;
-    } finally {
-      this.#inHand.delete(cancelled);
+    if (await this.#ports.records.isDone(job, payload.chunk)) {
+      if (job.fetch === 'separate') await clearPack(job, payload.chunk, this.#ports);
+      return;
     }
+    await this.#inHand.hold(job, signal, async either => {
+      try {
+        await this.#work(job, payload, losses > 0 || payload.suspect === true, either);
+      } catch (error) {
+        const { returned = 0 } = payload;
+        if (!(error instanceof DeflectorError) || error.code !== 'PACK_INVALID' || returned >= RETURNS) throw error;
+        await this.#giveBack(job, payload, error);
+      }
+    });
   }
 
-  async #verdicts(job: Job, chunk: number, suspect: boolean, signal: AbortSignal): Promise<readonly Verdict[]> {
+  async #work(job: Job, payload: ChunkPayload, suspect: boolean, signal: AbortSignal): Promise<void> {
+    const { chunk } = payload;
     const items = await readChunk(this.#ports.openStore(job.out), chunk);
-    if (suspect) return this.#isolating.run(() => this.#apart(job, chunk, items, signal));
-    const engine = await this.#engines.open(job);
-    await this.#ports.records.note(job, engine.defender);
-    const ports = { ...engine.ports, defend: (image: FetchedImage) => this.#defend(image, engine) };
-    return defendChunk(items, ports, engine.options, this.#gatesOf(engine), signal);
+    const verdicts = suspect
+      ? await this.#isolating.run(() => this.#apart(job, chunk, items, signal))
+      : await this.#together(job, chunk, items, signal);
+    await writeVerdicts(this.#ports.openStore(job.out), chunk, verdicts);
+    const { publish } = this.#ports.queues;
+    await roomFor(async () => (await publish.counts())[job.lane] >= PUBLISH_LIMIT, signal);
+    await publish.add([chunkTask(job, chunk, baggageOf(payload))]);
   }
 
-  async #defend(image: FetchedImage, { pool }: JobEngine): Promise<Verdict> {
-    const { imageLimit } = this.#options;
-    const hung = () => this.#giveUp(`${image.key} was not defended within ${imageLimit} s`);
-    const timer = setTimeout(hung, imageLimit * 1000);
-    try {
-      return (await pool.defend(image)).verdict;
-    } finally {
-      clearTimeout(timer);
-    }
+  async #together(
+    job: Job,
+    chunk: number,
+    items: readonly JobItem[],
+    signal: AbortSignal,
+  ): Promise<readonly Verdict[]> {
+    const { pool, options, ports, defender } = await this.#engines.open(job);
+    await this.#ports.records.note(job, defender);
+    const gates = this.#gates.of(options);
+    const within = <T>(key: string, work: () => Promise<T>) =>
+      withinLimit(key, this.#options.imageLimit, this.#giveUp, work);
+    const defend = (image: FetchedImage) => within(image.key, async () => (await pool.defend(image)).verdict);
+    const fetch = fetching(gates, item => within(item.key, () => fetchImage(item, ports, options)));
+    return this.#obtaining(job, chunk, items, pack =>
+      defendChunk(items, pack === undefined ? fetch : unpacking(pack), defend, gates, signal),
+    );
   }
 
   /** One image after another, each where it can hurt no other. */
-  async #apart(job: Job, chunk: number, items: readonly JobItem[], signal: AbortSignal): Promise<readonly Verdict[]> {
+  #apart(job: Job, chunk: number, items: readonly JobItem[], signal: AbortSignal): Promise<readonly Verdict[]> {
     this.#ports.log(`defend: chunk ${chunk} of ${job.name} lost its worker; its images are defended one by one`);
-    const isolation = new Isolation(job, this.#options);
-    const letGo = () => void isolation.close();
-    signal.addEventListener('abort', letGo);
-    try {
-      const verdicts: Verdict[] = [];
-      for (const item of items) {
+    const isolation = new Isolation(job, job.fetch === 'separate' ? 'defend' : 'both', this.#options);
+    const one = async (image: FetchedImage | FailedImage): Promise<Verdict> =>
+      isFetched(image) ? isolation.defendPixels(image) : failedVerdict(image);
+    return isolation.during(signal, () =>
+      this.#obtaining(job, chunk, items, async pack => {
+        const verdicts: Verdict[] = [];
+        for (const item of items) {
+          signal.throwIfAborted();
+          verdicts.push(await (pack === undefined ? isolation.defend(item) : one(await unpacking(pack)(item))));
+        }
         signal.throwIfAborted();
-        verdicts.push(await isolation.defend(item));
-      }
-      signal.throwIfAborted();
-      return verdicts;
+        return verdicts;
+      }),
+    );
+  }
+
+  /** @param work is given the images of the chunk where the fetch stage left them */
+  async #obtaining<T>(
+    job: Job,
+    chunk: number,
+    items: readonly JobItem[],
+    work: (pack: AsyncGenerator<FetchedImage | FailedImage> | undefined) => Promise<T>,
+  ): Promise<T> {
+    if (job.fetch === 'fused') return work(undefined);
+    const pack = openPack(job, chunk, items, optionsOf(job), this.#ports);
+    try {
+      return await work(pack);
     } finally {
-      signal.removeEventListener('abort', letGo);
-      await isolation.close();
+      await pack.return();
     }
   }
 
-  async #publish(job: Job, { chunk, since }: ChunkPayload, signal: AbortSignal): Promise<void> {
-    const { publish } = this.#ports.queues;
-    while ((await publish.counts())[job.lane] >= PUBLISH_LIMIT) await sleep(CANCEL_CHECK_MS, undefined, { signal });
-    await publish.add([chunkTask(job, chunk, since === undefined ? {} : { since })]);
-  }
-
-  #gatesOf({ options }: JobEngine): ChunkGates {
-    const { at } = options.defence;
-    const found = this.#gates.get(at);
-    if (found !== undefined) return found;
-    const { window, fetching } = embeddedLimits(this.#options.threads, options.maxBytes, at === 'original');
-    const gates = new ChunkGates({ held: window, fetching });
-    this.#gates.set(at, gates);
-    return gates;
-  }
-
-  async #dropCancelled(): Promise<void> {
-    for (const [controller, job] of [...this.#inHand]) {
-      // Where Redis does not answer nothing is dropped.
-      if (await this.#ports.records.isOver(job).catch(() => false)) controller.abort();
-    }
+  /** A pack that is damaged or gone is made anew. */
+  async #giveBack(job: Job, payload: ChunkPayload, error: DeflectorError): Promise<void> {
+    const { chunk, returned = 0 } = payload;
+    // Another delivery may have come to its end meanwhile, and its pack have been cleared.
+    if (await this.#ports.records.isDone(job, chunk)) return;
+    this.#ports.log(`defend: chunk ${chunk} of ${job.name} goes back to the fetch stage: ${error.message}`);
+    await clearPack(job, chunk, this.#ports);
+    await this.#ports.queues.fetch.add([chunkTask(job, chunk, { ...baggageOf(payload), returned: returned + 1 })]);
   }
 }

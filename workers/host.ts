@@ -6,18 +6,20 @@
  * While it drains it takes nothing new, finishes what it has in hand within the limit, and hands the rest back.
  */
 import type { ResolvedOptions } from '../src/config/settings.js';
-import { type ChunkPayload, STAGE_QUEUES, type StageQueue } from '../src/jobs/chunk-task.js';
+import { STAGE_QUEUES, type StageQueue } from '../src/jobs/chunk-task.js';
 import { JobRecords } from '../src/jobs/job-records.js';
-import { openBullQueue } from '../src/queue/bull-queue.js';
+import { PackRegister } from '../src/jobs/pack-register.js';
+import { closeStageQueues, openStageQueues } from '../src/jobs/stage-queues.js';
 import { connectRedis } from '../src/queue/redis.js';
 import type { StageName } from '../src/stages/observer.js';
-import { storeOpener } from '../src/storage/open-store.js';
+import { folderOpener, storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
 import { startTelemetry, type Telemetry } from '../src/telemetry/telemetry.js';
-import { type GiveUp, startDefendWorker } from './defend-worker.js';
+import { startDefendWorker } from './defend-worker.js';
+import { startFetchWorker } from './fetch-worker.js';
 import { startJanitor } from './janitor.js';
 import { startPublishWorker } from './publish-worker.js';
-import type { StagePorts, StageWorker } from './stage.js';
+import type { GiveUp, StagePorts, StageWorker } from './stage.js';
 import { StoreWatch } from './store-watch.js';
 
 /** Stages that a worker can be started for. */
@@ -43,30 +45,33 @@ export async function runWorker(
   try {
     telemetry = await startTelemetry(options, stagesOf(stage), redis);
     if (telemetry.url !== undefined) log(`Metrics and health at ${telemetry.url}`);
-    const defend = await openBullQueue<ChunkPayload>('defend', redis);
-    const publish = await openBullQueue<ChunkPayload>('publish', redis);
+    const queues = await openStageQueues(redis);
     const stores = new StoreWatch(storeOpener(s3));
     telemetry.health.addReadiness('store', () => stores.fault());
     const ports: StagePorts = {
       records: new JobRecords(redis),
-      queues: { defend, publish },
+      queues,
+      packs: new PackRegister(redis),
       openStore: stores.opener,
+      openFolder: folderOpener(s3),
       observer: telemetry.observer,
       health: telemetry.health,
       log,
     };
     const starting = telemetry.health.addReadiness('state', () => 'starting');
     const workers: StageWorker[] = [];
-    if (stage !== 'publish') workers.push(await startDefendWorker(ports, options, giveUp));
-    if (stage !== 'defend') workers.push(await startPublishWorker(ports, options));
-    const janitor = startJanitor(ports, options.lock * 1000);
+    const wants = (one: StageQueue) => stage === one || stage === 'all';
+    if (wants('fetch')) workers.push(await startFetchWorker(ports, options, giveUp));
+    if (wants('defend')) workers.push(await startDefendWorker(ports, options, giveUp));
+    if (wants('publish')) workers.push(await startPublishWorker(ports, options));
+    const janitor = startJanitor(ports, options.lock * 1000, options.scratchExpiry * 3_600_000);
     starting();
     ready();
     await aborted(stop);
     telemetry.drain();
     await janitor.stop();
     await Promise.all(workers.map(worker => worker.close(options.drain * 1000)));
-    await Promise.all([defend.close(), publish.close()]);
+    await closeStageQueues(queues);
   } finally {
     await telemetry?.close();
     await s3.close();
@@ -74,10 +79,10 @@ export async function runWorker(
   }
 }
 
-/** What a process does that takes from the queue of a stage; who defends fetches too. */
+/** What a process does that takes from the queue of a stage; who defends also fetches, for jobs whose stages are fused. */
 function stagesOf(stage: WorkerStage): readonly StageName[] {
-  const taken = stage === 'all' ? STAGE_QUEUES : [stage];
-  return taken.flatMap(queue => (queue === 'defend' ? ['fetch', 'defend'] : [queue]));
+  if (stage === 'all') return STAGE_QUEUES;
+  return stage === 'defend' ? ['fetch', 'defend'] : [stage];
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,17 +1,19 @@
-/** Entry of the process that defends suspect images (see isolation.ts): one job, one image at a time. */
+/** Entry of the process that works on suspect images (see isolation.ts): one job, one image at a time. */
 import { type Engine, openEngine } from '../src/engine/engine.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { silenceOnnxRuntime } from '../src/models/onnx-runtime.js';
+import { openModel } from '../src/models/registry.js';
 import { toVerdictError } from '../src/stages/common.js';
 import { failedVerdict } from '../src/stages/defend.js';
 import { type FetchLimits, type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
 import { storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
-import type { JobItem, Verdict } from '../src/types.js';
+import type { FetchedImage, Verdict } from '../src/types.js';
 import type { FromIsolated, ToIsolated } from './isolation.js';
 import { checkModels, engineSpecOf, fetchPortsOf, optionsOf } from './job-engine.js';
 
-let ready: { readonly engine: Engine; readonly ports: FetchPorts; readonly limits: FetchLimits } | undefined;
+let engine: Engine | undefined;
+let fetching: { readonly ports: FetchPorts; readonly limits: FetchLimits } | undefined;
 
 const answer = (message: FromIsolated): void => void process.send?.(message);
 
@@ -20,7 +22,12 @@ process.on('message', async (message: ToIsolated) => {
     if (message.type === 'job') {
       await open(message);
       answer({ type: 'ready' });
-    } else answer({ type: 'verdict', verdict: await defend(message.item) });
+    } else if (message.type === 'image') answer({ type: 'verdict', verdict: await defend(message.image) });
+    else {
+      const image = await fetchImage(message.item, fetching!.ports, fetching!.limits);
+      if (engine === undefined) answer({ type: 'image', image });
+      else answer({ type: 'verdict', verdict: isFetched(image) ? await defend(image) : failedVerdict(image) });
+    }
   } catch (error) {
     const { code, message: text } = toVerdictError(error);
     answer({ type: 'failed', code, message: text });
@@ -29,21 +36,20 @@ process.on('message', async (message: ToIsolated) => {
 // Nobody waits for the answer of one whose worker is gone.
 process.on('disconnect', () => process.exit());
 
-async function open({ job, options: worker }: Extract<ToIsolated, { type: 'job' }>): Promise<void> {
+async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 'job' }>): Promise<void> {
   hardenDecoder();
   silenceOnnxRuntime();
   const options = optionsOf(job);
-  const engine = await openEngine(engineSpecOf(options, worker.batch));
-  checkModels(job, engine.info);
-  ready = {
-    engine,
-    ports: fetchPortsOf(job, options, engine.info.preprocessing, storeOpener(new S3Connection(worker))),
-    limits: options,
-  };
+  if (work !== 'fetch') {
+    engine = await openEngine(engineSpecOf(options, worker.batch));
+    checkModels(job, engine.info);
+  }
+  if (work === 'defend') return;
+  const { preprocessing } = engine?.info ?? (await openModel(options.model));
+  const ports = fetchPortsOf(job, options, preprocessing, storeOpener(new S3Connection(worker)));
+  fetching = { ports, limits: options };
 }
 
-async function defend(item: JobItem): Promise<Verdict> {
-  const { engine, ports, limits } = ready!;
-  const image = await fetchImage(item, ports, limits);
-  return isFetched(image) ? (await engine.defend(image)).verdict : failedVerdict(image);
+async function defend(image: FetchedImage): Promise<Verdict> {
+  return (await engine!.defend(image)).verdict;
 }

@@ -1,26 +1,33 @@
 /**
- * Defends the images of a suspect chunk, one at a time, in a process of their own: one that takes that process down, or
+ * Works on the images of a suspect chunk, one at a time, in a process of their own: one that takes that process down, or
  * keeps it longer than it may, is known for it, and the next image gets a new process.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { DeflectorError, type ErrorCode } from '../src/errors.js';
 import type { Job } from '../src/jobs/job.js';
+import { failedVerdict } from '../src/stages/defend.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
-import { type JobItem, VERDICT_SCHEMA, type Verdict } from '../src/types.js';
+import { type FailedImage, type FetchedImage, type JobItem, VERDICT_SCHEMA, type Verdict } from '../src/types.js';
 import type { WorkerOptions } from './stage.js';
 
 /** What of a worker's settings the process needs. `imageLimit`: seconds that one image may take. */
 export type IsolationOptions = Pick<WorkerOptions, 'batch' | 'imageLimit' | keyof S3Options>;
 
+/** Which stages the process is for: a fetch stage of its own has no model. */
+export type IsolatedWork = 'fetch' | 'defend' | 'both';
+
 /** To the process. */
 export type ToIsolated =
-  | { readonly type: 'job'; readonly job: Job; readonly options: IsolationOptions }
-  | { readonly type: 'image'; readonly item: JobItem };
+  | { readonly type: 'job'; readonly job: Job; readonly work: IsolatedWork; readonly options: IsolationOptions }
+  /** To be fetched, and defended where the process is for both. */
+  | { readonly type: 'item'; readonly item: JobItem }
+  | { readonly type: 'image'; readonly image: FetchedImage };
 
 /** From the process. */
 export type FromIsolated =
   | { readonly type: 'ready' }
+  | { readonly type: 'image'; readonly image: FetchedImage | FailedImage }
   | { readonly type: 'verdict'; readonly verdict: Verdict }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
 
@@ -29,29 +36,60 @@ const START_LIMIT_MS = 120_000;
 
 export class Isolation {
   readonly #job: Job;
+  readonly #work: IsolatedWork;
   readonly #options: IsolationOptions;
   #child: ChildProcess | undefined;
 
-  constructor(job: Job, options: IsolationOptions) {
+  constructor(job: Job, work: IsolatedWork, options: IsolationOptions) {
     this.#job = job;
+    this.#work = work;
     this.#options = options;
   }
 
+  /** Ends the process when `work` has ended, or as soon as `signal` is aborted. */
+  async during<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const letGo = () => void this.close();
+    signal.addEventListener('abort', letGo);
+    try {
+      return await work();
+    } finally {
+      signal.removeEventListener('abort', letGo);
+      await this.close();
+    }
+  }
+
   /**
+   * Fetches and defends.
+   *
    * @returns the verdict on the image; WORKER_LOST where it took its process down or kept it too long
    * @throws DeflectorError what the store and the engine throw; WORKER_LOST where the process does not start
    */
   async defend(item: JobItem): Promise<Verdict> {
-    const child = await this.#ready();
-    const answer = await ask(child, { type: 'image', item }, this.#options.imageLimit * 1000);
-    if (typeof answer !== 'string') {
-      if (answer.type === 'failed') throw new DeflectorError(answer.code, answer.message);
-      if (answer.type === 'verdict') return answer.verdict;
-    }
-    await this.close();
-    const message = `The process that had this image for itself ${answer}`;
-    const error = { code: 'WORKER_LOST', message, retryable: true } as const;
-    return { schema: VERDICT_SCHEMA, key: item.key, status: 'error', error, ms: { fetch: 0, decode: 0 } };
+    const answer = await this.#ask({ type: 'item', item });
+    if (typeof answer === 'string') return failedVerdict(lost(item, answer));
+    return expected(answer, 'verdict').verdict;
+  }
+
+  /** Fetches. @see defend */
+  async fetch(item: JobItem): Promise<FetchedImage | FailedImage> {
+    const answer = await this.#ask({ type: 'item', item });
+    if (typeof answer === 'string') return lost(item, answer);
+    return expected(answer, 'image').image;
+  }
+
+  /** Defends what was fetched. @see defend */
+  async defendPixels(image: FetchedImage): Promise<Verdict> {
+    const answer = await this.#ask({ type: 'image', image });
+    if (typeof answer !== 'string') return expected(answer, 'verdict').verdict;
+    const { key, sha256, ms } = image;
+    return { schema: VERDICT_SCHEMA, key, sha256, status: 'error', error: lost(image, answer).error, ms };
+  }
+
+  /** @returns in place of an answer, as a clause: why there is none */
+  async #ask(message: ToIsolated): Promise<FromIsolated | string> {
+    const answer = await ask(await this.#ready(), message, this.#options.imageLimit * 1000);
+    if (typeof answer === 'string') await this.close();
+    return answer;
   }
 
   /** Ends the process. */
@@ -68,14 +106,27 @@ export class Isolation {
     if (this.#child !== undefined && !hasEnded(this.#child)) return this.#child;
     const child = fork(new URL('./isolated-entry.js', import.meta.url), { serialization: 'advanced' });
     this.#child = child;
-    const answer = await ask(child, { type: 'job', job: this.#job, options: this.#options }, START_LIMIT_MS);
+    const start = { type: 'job', job: this.#job, work: this.#work, options: this.#options } as const;
+    const answer = await ask(child, start, START_LIMIT_MS);
     if (typeof answer !== 'string') {
-      if (answer.type === 'failed') throw new DeflectorError(answer.code, answer.message);
+      expected(answer, 'ready');
       return child;
     }
     await this.close();
     throw new DeflectorError('WORKER_LOST', `The process for a suspect image ${answer} before it was ready`);
   }
+}
+
+/** @throws DeflectorError what the process says that failed */
+function expected<T extends FromIsolated['type']>(answer: FromIsolated, type: T): Extract<FromIsolated, { type: T }> {
+  if (answer.type === 'failed') throw new DeflectorError(answer.code, answer.message);
+  if (answer.type !== type) throw new DeflectorError('INTERNAL', `Expected ${type} but received ${answer.type}`);
+  return answer as Extract<FromIsolated, { type: T }>;
+}
+
+function lost({ index, key }: Pick<JobItem, 'index' | 'key'>, cause: string): FailedImage {
+  const message = `The process that had this image for itself ${cause}`;
+  return { index, key, error: { code: 'WORKER_LOST', message, retryable: true }, ms: { fetch: 0, decode: 0 } };
 }
 
 /** Sends a message and waits for the answer. @returns in place of an answer, as a clause: why there is none */

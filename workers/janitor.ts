@@ -1,22 +1,25 @@
 /**
- * Finds chunks that no queue holds although they have no verdicts, and puts them back: what a producer named and did not
- * get to queue, and what Redis forgot in a crash (an append-only file is synced once a second).
+ * Looks after what no stage has in hand. Chunks that no queue holds although they have no verdicts are put back: what a
+ * producer named and did not get to queue, and what Redis forgot in a crash (an append-only file is synced once a
+ * second). Packs that nobody will read are cleared.
  */
-import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import { chunkTask, STAGE_QUEUES } from '../src/jobs/chunk-task.js';
 import type { Job } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
-import type { TaskQueue } from '../src/queue/queue.js';
+import { type ScratchPorts, sweepPacks } from '../src/jobs/scratch.js';
+import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
 
 /** Chunks that are looked at together. */
 const PAGE = 500;
 
-export interface JanitorPorts {
+export interface JanitorPorts extends ScratchPorts {
   readonly records: JobRecords;
-  readonly queues: { readonly defend: TaskQueue<ChunkPayload>; readonly publish: TaskQueue<ChunkPayload> };
+  readonly queues: StageQueues;
 }
 
 /** Puts back what is missing of one job. @returns how many chunks */
-async function repair(job: Job, { records, queues }: JanitorPorts): Promise<number> {
+async function repair(job: Job, ports: Pick<JanitorPorts, 'records' | 'queues'>): Promise<number> {
+  const { records, queues } = ports;
   const { state, chunks } = await records.progress(job);
   if (state !== 'listing' && state !== 'running') return 0;
   let repaired = 0;
@@ -30,8 +33,8 @@ async function repair(job: Job, { records, queues }: JanitorPorts): Promise<numb
       break;
     }
     start = next;
-    const lostChunks = await missing(job, page, { records, queues });
-    await queues.defend.add(lostChunks.map(chunk => chunkTask(job, chunk)));
+    const lostChunks = await missing(job, page, ports);
+    await firstQueue(job, queues).add(lostChunks.map(chunk => chunkTask(job, chunk)));
     repaired += lostChunks.length;
   }
   return repaired;
@@ -41,11 +44,15 @@ async function repair(job: Job, { records, queues }: JanitorPorts): Promise<numb
  * A chunk is in the queue of the next stage before it leaves that of the stage before, and counted before it leaves the
  * last. Asked for in this order, one that is nowhere was lost.
  */
-async function missing(job: Job, chunks: readonly number[], { records, queues }: JanitorPorts): Promise<number[]> {
+async function missing(
+  job: Job,
+  chunks: readonly number[],
+  { records, queues }: Pick<JanitorPorts, 'records' | 'queues'>,
+): Promise<number[]> {
   if (chunks.length === 0) return [];
   const chunkOf = new Map(chunks.map(chunk => [chunkTask(job, chunk).id, chunk]));
-  const notDefending = await queues.defend.missing([...chunkOf.keys()]);
-  const nowhere = await queues.publish.missing(notDefending);
+  let nowhere = [...chunkOf.keys()];
+  for (const stage of STAGE_QUEUES) nowhere = await queues[stage].missing(nowhere);
   const lost: number[] = [];
   for (const id of nowhere) {
     const chunk = chunkOf.get(id)!;
@@ -54,10 +61,17 @@ async function missing(job: Job, chunks: readonly number[], { records, queues }:
   return lost;
 }
 
-/** Looks after all jobs from time to time. @returns how to stop */
+/**
+ * Looks after all jobs from time to time.
+ *
+ * @param interval milliseconds
+ * @param expiry milliseconds that a pack may lie
+ * @returns how to stop
+ */
 export function startJanitor(
   ports: JanitorPorts & { log(line: string): void },
   interval: number,
+  expiry: number,
 ): { stop(): Promise<void> } {
   let round: Promise<void> | undefined;
   const look = async (): Promise<void> => {
@@ -65,6 +79,10 @@ export function startJanitor(
       const repaired = await repair(job, ports);
       if (repaired > 0) ports.log(`janitor: ${repaired} chunks of ${job.name} were in no queue and are back`);
     }
+    // Of all workers one is enough.
+    if (!(await ports.records.takeErrand('sweep', interval))) return;
+    const swept = await sweepPacks(ports, expiry);
+    if (swept > 0) ports.log(`janitor: ${swept} packs were of no use any more and are gone`);
   };
   const timer = setInterval(() => {
     // A round that fails, while Redis is away for one, is followed by the next.

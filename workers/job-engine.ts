@@ -47,6 +47,13 @@ export function checkModels(job: Job, info: Pick<EngineInfo, 'model' | 'localize
   check(job.localizer, info.localizer);
 }
 
+/** What it means for a worker that it cannot make a job ready: another worker may have what is missing here. */
+export function unfit(error: unknown): DeflectorError {
+  if (error instanceof DeflectorError && error.retryable) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new DeflectorError('WORKER_UNFIT', message, { cause: error });
+}
+
 /** What the fetch stage needs for the images of a job. */
 export function fetchPortsOf(
   job: Job,
@@ -130,10 +137,7 @@ export class JobEngines {
       for (const oldest of this.#ready.keys()) if (this.#ready.size > JOBS_READY) this.#ready.delete(oldest);
       return engine;
     } catch (error) {
-      if (error instanceof DeflectorError && error.retryable) throw error;
-      // Another worker may have what is missing here.
-      const message = error instanceof Error ? error.message : String(error);
-      throw new DeflectorError('WORKER_UNFIT', message, { cause: error });
+      throw unfit(error);
     }
   }
 

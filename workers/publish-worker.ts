@@ -1,7 +1,8 @@
-/** The worker of the stage publish: counts the verdicts of each chunk in the job's record, once. */
+/** The worker of the stage publish: counts the verdicts of each chunk in the job's record, once, and clears its pack. */
 import { readVerdictsOf } from '../src/jobs/chunk-files.js';
 import type { ChunkPayload } from '../src/jobs/chunk-task.js';
 import { countVerdicts, type DeadLetter } from '../src/jobs/job.js';
+import { clearPack } from '../src/jobs/scratch.js';
 import type { Delivery } from '../src/queue/queue.js';
 import { systemClock } from '../src/stages/common.js';
 import type { Verdict } from '../src/types.js';
@@ -19,7 +20,9 @@ export async function startPublishWorker(ports: StagePorts, options: WorkerOptio
     try {
       const found = letterOf(payload.chunk, verdicts);
       const letter = found === undefined ? undefined : { ...found, failures, losses };
-      if (!(await ports.records.mark(job, payload.chunk, countVerdicts(verdicts), letter))) return;
+      const counted = await ports.records.mark(job, payload.chunk, countVerdicts(verdicts), letter);
+      if (job.fetch === 'separate') await clearPack(job, payload.chunk, ports);
+      if (!counted) return;
       ports.observer.published({ verdicts, ms: systemClock.now() - started, since: payload.since });
       if (letter !== undefined) ports.observer.gaveUp('publish', letter.code);
     } finally {

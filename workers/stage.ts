@@ -1,10 +1,16 @@
 /** What the workers of all stages share. */
-import type { ChunkPayload } from '../src/jobs/chunk-task.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChunkGates } from '../pipelines/chunk.js';
+import { embeddedLimits } from '../pipelines/embedded.js';
+import type { ResolvedOptions } from '../src/config/settings.js';
+import type { ChunkPayload, StageQueue } from '../src/jobs/chunk-task.js';
 import type { DeadLetter, Job } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
-import { type ConsumerOptions, type Delivery, retryDelay, type TaskQueue } from '../src/queue/queue.js';
+import type { ScratchPorts } from '../src/jobs/scratch.js';
+import type { StageQueues } from '../src/jobs/stage-queues.js';
+import { type ConsumerOptions, type Delivery, retryDelay } from '../src/queue/queue.js';
 import { toVerdictError } from '../src/stages/common.js';
-import type { StageName, StageObserver } from '../src/stages/observer.js';
+import type { StageObserver } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
 import type { Health } from '../src/telemetry/health.js';
@@ -18,6 +24,10 @@ export interface WorkerOptions extends S3Options {
   readonly lock: number;
   readonly drain: number;
   readonly imageLimit: number;
+  /** Packs in a lane. */
+  readonly fetchAhead: number;
+  /** Hours. */
+  readonly scratchExpiry: number;
   readonly threads: number;
   readonly batch: number;
 }
@@ -28,9 +38,12 @@ export interface StageWorker {
   close(patience: number): Promise<void>;
 }
 
-export interface StagePorts {
+/** Ends the process: a thread that hangs can be ended no other way. */
+export type GiveUp = (message: string) => void;
+
+export interface StagePorts extends ScratchPorts {
   readonly records: JobRecords;
-  readonly queues: { readonly defend: TaskQueue<ChunkPayload>; readonly publish: TaskQueue<ChunkPayload> };
+  readonly queues: StageQueues;
   readonly openStore: OpenStore;
   /** Told how the work goes on. */
   readonly observer: StageObserver;
@@ -39,6 +52,9 @@ export interface StagePorts {
   /** Told what people should know, one line each. */
   log(line: string): void;
 }
+
+/** Milliseconds between two looks at what is full. */
+const FULL_PAUSE_MS = 200;
 
 /** Jobs whose records are remembered. */
 const JOBS_KEPT = 16;
@@ -69,7 +85,7 @@ export class KnownJobs {
 
 /** How every stage takes from its queue. */
 export function consumerOptions(
-  stage: StageName,
+  stage: StageQueue,
   ports: StagePorts,
   options: WorkerOptions,
   handle: (delivery: Delivery<ChunkPayload>) => Promise<void>,
@@ -104,4 +120,36 @@ export function consumerOptions(
     },
     trouble: error => told('the queue', error),
   };
+}
+
+/** Waits while something is full. @throws the reason of `signal` */
+export async function roomFor(isFull: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  while (await isFull()) await sleep(FULL_PAUSE_MS, undefined, { signal });
+}
+
+/** Ends the worker where an image takes longer than it may: no other image would get its turn any more. */
+export async function withinLimit<T>(key: string, seconds: number, giveUp: GiveUp, work: () => Promise<T>): Promise<T> {
+  const timer = setTimeout(() => giveUp(`${key} was not done within ${seconds} s`), seconds * 1000);
+  try {
+    return await work();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The gates of a process, one pair for images of the model's size and one for images of their own. */
+export class SharedGates {
+  readonly #threads: number;
+  readonly #gates = new Map<'model' | 'original', ChunkGates>();
+
+  constructor(threads: number) {
+    this.#threads = threads;
+  }
+
+  of({ maxBytes, defence: { at } }: Pick<ResolvedOptions, 'maxBytes' | 'defence'>): ChunkGates {
+    const { window, fetching } = embeddedLimits(this.#threads, maxBytes, at === 'original');
+    const gates = this.#gates.get(at) ?? new ChunkGates({ held: window, fetching });
+    this.#gates.set(at, gates);
+    return gates;
+  }
 }

@@ -4,10 +4,9 @@ import { produce } from '../../pipelines/producer.js';
 import { type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
 import { JOB_SETTING_NAMES, SETTING_NAMES } from '../config/table.js';
 import { DeflectorError, invalid } from '../errors.js';
-import type { ChunkPayload } from '../jobs/chunk-task.js';
 import { checkJobName, type Job } from '../jobs/job.js';
 import { JobRecords } from '../jobs/job-records.js';
-import { openBullQueue } from '../queue/bull-queue.js';
+import { closeStageQueues, openStageQueues } from '../jobs/stage-queues.js';
 import { connectRedis } from '../queue/redis.js';
 import { counted } from '../report/numbers.js';
 import { S3Connection } from '../storage/s3-connection.js';
@@ -32,7 +31,7 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
   const redis = await connectRedis(asked, 'bounded');
   const s3 = new S3Connection(asked);
   try {
-    const queue = await openBullQueue<ChunkPayload>('defend', redis);
+    const queues = await openStageQueues(redis);
     const records = new JobRecords(redis);
     const before = await records.get(name).catch(unlessNotFound);
     const options = before === undefined ? asked : resumedSettings(flags, asked, before);
@@ -40,8 +39,8 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
     const quiet = options.quiet || flags.json === true;
     const order = { name, inputs, out: flags.out, options };
     const named = quiet ? () => undefined : sayNow();
-    const produced = await stoppable(quiet, signal => produce(order, { records, queue, s3 }, named, signal));
-    await queue.close();
+    const produced = await stoppable(quiet, signal => produce(order, { records, queues, s3 }, named, signal));
+    await closeStageQueues(queues);
     const { job, chunks, images, complete } = produced;
     if (flags.json) {
       const { seed } = options.defence;
@@ -77,11 +76,15 @@ function unlessNotFound(error: unknown): undefined {
 }
 
 /** The settings that the job began with; the producer sees to it that flags change none of them. */
-function resumedSettings(flags: EnqueueFlags, asked: ResolvedOptions, { settings, chunk, lane }: Job): ResolvedOptions {
+function resumedSettings(
+  flags: EnqueueFlags,
+  asked: ResolvedOptions,
+  { settings, chunk, lane, fetch }: Job,
+): ResolvedOptions {
   const deployment = SETTING_NAMES.filter(name => !JOB_SETTING_NAMES.includes(name));
   const own = Object.fromEntries(deployment.map(name => [name, asked[name as keyof ResolvedOptions]]));
   const given = Object.fromEntries(
     SETTING_NAMES.flatMap(name => (flags[name] === undefined ? [] : [[name, flags[name]]])),
   );
-  return resolveSettings({ flags: { ...own, ...settings, chunk, lane, ...given } });
+  return resolveSettings({ flags: { ...own, ...settings, chunk, lane, fetch, ...given } });
 }

@@ -1,13 +1,12 @@
 /** What the commands of `deflector jobs` do once they are called. Each returns its exit code. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { cancel, retry } from '../../pipelines/job-control.js';
+import { type ControlPorts, cancel, retry } from '../../pipelines/job-control.js';
 import type { ResolvedOptions } from '../config/settings.js';
-import type { ChunkPayload } from '../jobs/chunk-task.js';
 import type { DeadLetter, Job, JobProgress } from '../jobs/job.js';
 import { JobRecords } from '../jobs/job-records.js';
-import { openBullQueue } from '../queue/bull-queue.js';
-import type { TaskQueue } from '../queue/queue.js';
+import { PackRegister } from '../jobs/pack-register.js';
+import { closeStageQueues, openStageQueues } from '../jobs/stage-queues.js';
 import { connectRedis } from '../queue/redis.js';
 import { closingSummary } from '../report/closing-summary.js';
 import { counted, grouped } from '../report/numbers.js';
@@ -15,7 +14,7 @@ import { createProgress } from '../report/progress.js';
 import { failedCount } from '../report/run-summary.js';
 import { terminalStyle } from '../report/terminal-style.js';
 import { visibleText } from '../report/visible-text.js';
-import { type OpenStore, storeOpener } from '../storage/open-store.js';
+import { folderOpener, storeOpener } from '../storage/open-store.js';
 import { S3Connection } from '../storage/s3-connection.js';
 import { placeOf } from '../storage/store-address.js';
 import { EXIT } from './exit-codes.js';
@@ -32,11 +31,8 @@ interface JobsFlags {
 }
 
 /** What a command works with. */
-interface Tools {
-  readonly records: JobRecords;
-  readonly queues: { readonly defend: TaskQueue<ChunkPayload>; readonly publish: TaskQueue<ChunkPayload> };
+interface Tools extends ControlPorts {
   readonly s3: S3Connection;
-  readonly openStore: OpenStore;
   readonly options: ResolvedOptions;
   readonly flags: JobsFlags;
   /** The job that the command names. */
@@ -160,20 +156,21 @@ async function withTools(command: Command, work: (tools: Tools) => Promise<numbe
   const s3 = new S3Connection(options);
   try {
     const records = new JobRecords(redis);
-    const defend = await openBullQueue<ChunkPayload>('defend', redis);
-    const publish = await openBullQueue<ChunkPayload>('publish', redis);
+    const queues = await openStageQueues(redis);
     const job = () => records.get(command.args[0] ?? '');
     const flags = command.optsWithGlobals<JobsFlags>();
     const code = await work({
       records,
-      queues: { defend, publish },
+      queues,
+      packs: new PackRegister(redis),
       s3,
       openStore: storeOpener(s3),
+      openFolder: folderOpener(s3),
       options,
       flags,
       job,
     });
-    await Promise.all([defend.close(), publish.close()]);
+    await closeStageQueues(queues);
     return code;
   } finally {
     await s3.close();
@@ -183,13 +180,14 @@ async function withTools(command: Command, work: (tools: Tools) => Promise<numbe
 
 /** A job as JSON. Scripts rely on the names. */
 function described(job: Job, progress: JobProgress): object {
-  const { name, createdAt, lane, chunk, inputs, out, model, settings } = job;
+  const { name, createdAt, lane, chunk, fetch, inputs, out, model, settings } = job;
   return {
     schema: 'deflector/job@1',
     name,
     createdAt,
     lane,
     chunk,
+    fetch,
     inputs,
     out: placeOf(out),
     model,

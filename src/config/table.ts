@@ -106,11 +106,7 @@ export const SETTINGS = {
   replace: defence(oneOf(['random', 'min', 'max', 'mean']), 'which pixel of the square replaces'),
   map: defence(oneOf(['rcam', 'cam', 'uniform', 'official']), 'activation map that spares what the model looks at'),
   mapClasses: defence(integer(1, 1000), 'top classes that the robust activation map averages over'),
-  vote: defence(
-    oneOf(['majority', 'mean', 'pool']),
-    'label by most votes, by highest mean probability, or by highest mean logarithm of it (pool)',
-  ),
-  trust: defence(number(0, 10), "head start of the undefended image's label, in the vote's score for each run"),
+  vote: defence(oneOf(['majority', 'mean']), 'label by most votes or by highest mean probability'),
   earlyStop: defence(
     EARLY_STOP,
     'end the vote when it is settled (exact), or when it would change with probability below P',
@@ -209,6 +205,12 @@ export const SETTINGS = {
   ),
   chunk: setting('producer', integer(1, MAX_CHUNK), MAX_CHUNK, 'images in a chunk'),
   lane: setting('producer', oneOf(LANES), 'bulk', 'lane of the chunks: what is online never waits behind bulk'),
+  fetch: setting(
+    'producer',
+    oneOf(['fused', 'separate']),
+    'fused',
+    'fetch and defend as one stage, or as two with packs of pixels between them',
+  ),
   queueLimit: setting(
     'producer',
     integer(1, 1_000_000),
@@ -221,7 +223,19 @@ export const SETTINGS = {
   losses: setting('worker', integer(1, 1000), 10, 'workers that a chunk may lose before it is given up'),
   lock: setting('worker', integer(1, 3600), 30, 'seconds after which a silent worker loses its chunks to others'),
   drain: setting('worker', integer(0, 3600), 25, 'seconds to finish the chunks in hand when asked to stop'),
-  imageLimit: setting('worker', integer(1, 86_400), 300, 'seconds that one image of a suspect chunk may take'),
+  imageLimit: setting('worker', integer(1, 86_400), 300, 'seconds that one image may take before its worker is ended'),
+  fetchAhead: setting(
+    'worker',
+    integer(1, 100_000),
+    100,
+    'packs of pixels that may wait in a lane before fetching waits',
+  ),
+  scratchExpiry: setting(
+    'worker',
+    integer(1, 8760),
+    24,
+    'hours after which a pack is removed, and fetched again when needed',
+  ),
   metricsPort: setting(
     'telemetry',
     optional(integer(0, 65_535)),

@@ -70,6 +70,11 @@ async function readText(store: ObjectStore, name: string, maxBytes: number): Pro
 }
 
 function nameOf(chunk: number): string {
+  return `chunks/${chunkName(chunk)}`;
+}
+
+/** The number of a chunk as a path without an ending: at most 10,000 chunks lie in one folder. */
+export function chunkName(chunk: number): string {
   const digits = String(chunk).padStart(8, '0');
-  return `chunks/${digits.slice(0, 4)}/${digits.slice(4)}`;
+  return `${digits.slice(0, 4)}/${digits.slice(4)}`;
 }

@@ -8,6 +8,7 @@
  *     {prefix}:job:NAME:done       a bit for each chunk whose verdicts are counted
  *     {prefix}:job:NAME:dead       a bit for each chunk that was given up
  *     {prefix}:job:NAME:letters    why, by chunk
+ *     {prefix}:errand:ERRAND       was taken a short while ago
  */
 import { DeflectorError, type ErrorCode } from '../errors.js';
 import { queueFault, type RedisConnection } from '../queue/redis.js';
@@ -306,7 +307,7 @@ return redis.call('HGET', KEYS[1], 'job')`;
   }
 
   /** The chunks from `start` to before `end` that are neither counted nor given up. */
-  async *outstanding(job: Job, end: number, start = 0): AsyncGenerator<number, void, undefined> {
+  async *outstanding(job: Pick<Job, 'name'>, end: number, start = 0): AsyncGenerator<number, void, undefined> {
     for await (const [chunk, done, dead] of this.#bits(job, end, start)) if (!done && !dead) yield chunk;
   }
 
@@ -319,7 +320,11 @@ return redis.call('HGET', KEYS[1], 'job')`;
     return (await this.#reported(() => this.#redis.client.getbit(`${this.#key(name)}:done`, chunk))) === 1;
   }
 
-  async *#bits({ name }: Job, end: number, start = 0): AsyncGenerator<[number, boolean, boolean], void, undefined> {
+  async *#bits(
+    { name }: Pick<Job, 'name'>,
+    end: number,
+    start = 0,
+  ): AsyncGenerator<[number, boolean, boolean], void, undefined> {
     const first = start - (start % 8);
     for (let from = first; from < end; from += BITS_A_READ) {
       const range = [from / 8, (from + BITS_A_READ) / 8 - 1] as const;
@@ -334,6 +339,12 @@ return redis.call('HGET', KEYS[1], 'job')`;
         if (from + place >= start) yield [from + place, isSet(done, place), isSet(dead, place)];
       }
     }
+  }
+
+  /** Takes an errand that one process at a time is enough for. @returns whether nobody took it in the last `ms` */
+  async takeErrand(errand: string, ms: number): Promise<boolean> {
+    const key = `${this.#redis.prefix}:errand:${errand}`;
+    return (await this.#reported(() => this.#redis.client.set(key, '', 'PX', ms, 'NX'))) === 'OK';
   }
 
   get #list(): string {

@@ -29,6 +29,9 @@ export function checkJobName(name: string): string {
 
 const modelShape = z.strictObject({ name: z.string(), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 
+/** Whether fetch and defend are one stage of the job, or two processes with packs between them. */
+const FETCH_MODES = ['fused', 'separate'] as const;
+
 /** What a job is: frozen when it is created. */
 export const jobShape = z.strictObject({
   name: z.string().regex(JOB_NAME),
@@ -39,6 +42,7 @@ export const jobShape = z.strictObject({
   lane: z.enum(LANES),
   /** Images in each chunk but the last. */
   chunk: z.int().min(1).max(MAX_CHUNK),
+  fetch: z.enum(FETCH_MODES),
   /** As the user typed them. */
   inputs: z.array(z.string()),
   /** What `JobItem.store` counts. */

@@ -47,7 +47,6 @@ export function describeDefence(defence: Readonly<Record<string, unknown>>): str
     }
   }
   const vote = value('vote');
-  const trust = value('trust') === '0' ? undefined : value('trust') && `trust ${value('trust')}`;
-  if (vote !== undefined) parts.push([`${vote} vote`, trust].filter(Boolean).join(', '));
+  if (vote !== undefined) parts.push(`${vote} vote`);
   return parts.join(' · ');
 }

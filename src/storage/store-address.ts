@@ -22,6 +22,6 @@ export interface AddressedStore extends ObjectStore {
 }
 
 /** Where a store lies, in the form in which a user names it: a path, or an address in S3. */
-export function placeOf({ url }: StoreAddress): string {
+export function placeOf({ url }: Pick<StoreAddress, 'url'>): string {
   return url.startsWith('file:') ? fileURLToPath(url) : url;
 }

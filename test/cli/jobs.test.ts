@@ -36,7 +36,7 @@ describe('the commands of the distributed pipeline', () => {
       return stderr;
     };
     assert.match(await refused('enqueue', input, '--job', 'a:b', '--out', out), /^error SETTINGS_INVALID: Expected/);
-    assert.match(await refused('worker', 'fetch'), /^error COMMAND_INVALID/);
+    assert.match(await refused('worker', 'decode'), /^error COMMAND_INVALID/);
     assert.match(await refused('jobs', 'show', 'nope'), /^error JOB_NOT_FOUND: There is no job called "nope"/);
     assert.match(await refused('enqueue', input, '--job', 'a', '--out', out, '--threads', '2'), /unknown option/);
   });

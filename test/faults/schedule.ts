@@ -3,16 +3,21 @@
  * which pauses. When it has ended, the laws of the pipeline are held against what is left.
  */
 import { createHash } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ChunkPayload, chunkTask } from '../../src/jobs/chunk-task.js';
+import { type ChunkPayload, chunkTask, STAGE_QUEUES, type StageQueue } from '../../src/jobs/chunk-task.js';
 import type { Job } from '../../src/jobs/job.js';
 import { JobRecords } from '../../src/jobs/job-records.js';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, type WorkerProcess } from '../helpers/distributed.js';
+import { filesBelow } from '../helpers/files.js';
 
 const IMAGES = 96;
 const CHUNK = 4;
-const WORKERS = 2;
+
+/** The workers of a job, by whether its fetch stage is one of its own. */
+const WORKERS = { fused: ['all', 'all'], separate: ['fetch', 'defend', 'all'] } as const;
 
 /** Milliseconds between two faults, at most. */
 const LONGEST_PAUSE = 1500;
@@ -43,34 +48,50 @@ let expected: readonly string[] | undefined;
 
 type Deployment = Awaited<ReturnType<typeof deployment>>;
 
+/** A worker process, and the stage that takes its place when it is gone. */
+interface Deployed {
+  readonly stage: string;
+  readonly process: WorkerProcess;
+}
+
 class Schedule {
   readonly #seed: string;
   readonly #count: number;
   readonly #at: Deployment;
   readonly #done: string[] = [];
   #draws = 0;
-  #workers: WorkerProcess[] = [];
+  readonly #fetch: keyof typeof WORKERS;
+  #workers: Deployed[] = [];
 
   /** What can go wrong, by name. */
   readonly #faults: { readonly [name: string]: () => Promise<void> } = {
     'kill a worker': () => this.#replaced('SIGKILL'),
     'stop a worker': () => this.#replaced('SIGTERM'),
     'hold a worker': async () => {
-      const { child } = this.#any();
+      const { child } = this.#any().process;
       child.kill('SIGSTOP');
       await sleep(HOLD_MS);
       child.kill('SIGCONT');
     },
     'crash Redis': () => this.#at.redis.restart(),
+    'deliver to fetch again': () => this.#deliverAgain('fetch'),
     'deliver to defend again': () => this.#deliverAgain('defend'),
     'deliver to publish again': () => this.#deliverAgain('publish'),
     'lose a task': () => this.#loseTask(),
+    'lose a pack': () => this.#harmPack(path => rm(path, { force: true })),
+    'damage a pack': () =>
+      this.#harmPack(async path => {
+        const bytes = await readFile(path);
+        bytes[this.#draw(bytes.length)]! ^= 0x40;
+        await writeFile(path, bytes);
+      }),
   };
 
   constructor(seed: string, count: number, at: Deployment) {
     this.#seed = seed;
     this.#count = count;
     this.#at = at;
+    this.#fetch = this.#draw(2) === 0 ? 'fused' : 'separate';
   }
 
   async run(): Promise<Outcome> {
@@ -78,8 +99,8 @@ class Schedule {
     // The same in every schedule: it depends on the images alone.
     expected ??= await embedded();
     // The producer has to wait for the queue to drain, so that it meets faults too.
-    const enqueued = enqueue('job', '--chunk', `${CHUNK}`, '--queue-limit', '2');
-    this.#workers = await Promise.all(Array.from({ length: WORKERS }, () => this.#worker()));
+    const enqueued = enqueue('job', '--chunk', `${CHUNK}`, '--queue-limit', '2', '--fetch', this.#fetch);
+    this.#workers = await Promise.all(WORKERS[this.#fetch].map(stage => this.#worker(stage)));
     for (let n = 0; n < this.#count; n++) {
       await sleep(this.#draw(LONGEST_PAUSE));
       const names = Object.keys(this.#faults);
@@ -89,11 +110,11 @@ class Schedule {
     }
     const { code, stderr } = await enqueued;
     const violations = code === 0 ? [] : [`the producer ended with exit code ${code}: ${stderr}`];
-    return { faults: this.#done, violations: [...violations, ...(await this.#violations(expected))] };
+    return { faults: [this.#fetch, ...this.#done], violations: [...violations, ...(await this.#violations(expected))] };
   }
 
   async #violations(expected: readonly string[]): Promise<string[]> {
-    const { connection, results, progress } = this.#at;
+    const { connection, results, progress, folder } = this.#at;
     const violations: string[] = [];
     const lines = await results('job');
     if (lines.length !== expected.length) violations.push(`${lines.length} verdicts of ${expected.length} images`);
@@ -105,23 +126,24 @@ class Schedule {
     // What was delivered again may still be on its way.
     const left = async () => {
       const keys = await connection.client.keys('{deflector}:*');
-      return keys.filter(key => /:lock$|:(?:defend|publish):(?:job\.|copy-)/.test(key));
+      const tasks = keys.filter(key => /:lock$|:packs:|:(?:fetch|defend|publish):(?:job\.|copy-)/.test(key));
+      return [...tasks, ...(await filesBelow(join(folder, 'job/scratch')))];
     };
     for (let tries = 0; tries < 200 && (await left()).length > 0; tries++) await sleep(100);
-    for (const key of await left()) violations.push(`${key} is left in Redis`);
+    for (const key of await left()) violations.push(`${key} is left`);
     return violations;
   }
 
   async #replaced(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const victim = this.#any();
-    await victim.end(signal);
+    await victim.process.end(signal);
     this.#workers = this.#workers.filter(worker => worker !== victim);
-    this.#workers.push(await this.#worker());
+    this.#workers.push(await this.#worker(victim.stage));
   }
 
-  async #deliverAgain(stage: 'defend' | 'publish'): Promise<void> {
+  async #deliverAgain(stage: StageQueue): Promise<void> {
     const [job, chunk] = await this.#named();
-    if (job === undefined) return;
+    if (job === undefined || (stage === 'fetch' && job.fetch === 'fused')) return;
     // Only what was defended has verdicts that can be published.
     if (stage === 'publish' && !(await new JobRecords(this.#at.connection).isDone(job, chunk))) return;
     const queue = await openBullQueue<ChunkPayload>(stage, this.#at.connection);
@@ -132,9 +154,18 @@ class Schedule {
   async #loseTask(): Promise<void> {
     const [job, chunk] = await this.#named();
     if (job === undefined) return;
-    const queue = await openBullQueue<ChunkPayload>('defend', this.#at.connection);
-    await queue.discard([chunkTask(job, chunk).id]);
-    await queue.close();
+    for (const stage of STAGE_QUEUES) {
+      const queue = await openBullQueue<ChunkPayload>(stage, this.#at.connection);
+      await queue.discard([chunkTask(job, chunk).id]);
+      await queue.close();
+    }
+  }
+
+  async #harmPack(harm: (path: string) => Promise<void>): Promise<void> {
+    const packs = await filesBelow(join(this.#at.folder, 'job/scratch'));
+    const path = packs[this.#draw(packs.length + 1)];
+    // It may be read and cleared at this very moment.
+    if (path !== undefined) await harm(path).catch(() => undefined);
   }
 
   /** A chunk that the producer has named; no job where it has named none. */
@@ -145,11 +176,11 @@ class Schedule {
     return chunks === 0 ? [undefined, 0] : [job, this.#draw(chunks)];
   }
 
-  #worker(): Promise<WorkerProcess> {
-    return this.#at.worker(['--drain', '1'], '*=slow');
+  async #worker(stage: string): Promise<Deployed> {
+    return { stage, process: await this.#at.worker([stage, '--drain', '1'], '*=slow') };
   }
 
-  #any(): WorkerProcess {
+  #any(): Deployed {
     return this.#workers[this.#draw(this.#workers.length)]!;
   }
 

@@ -1,9 +1,11 @@
 /**
  * Loaded into worker processes by `node --import`: images that take down, or hold, whatever process defends them, as a
- * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=hang`, `*=slow` all.
+ * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=hang`, `*=slow` all;
+ * `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefendEngine } from '../../src/stages/defend.js';
+import { FileSystemStore } from '../../src/storage/filesystem-store.js';
 
 /** Milliseconds. */
 const SLOW_MS = 700;
@@ -16,4 +18,12 @@ DefendEngine.prototype.defend = async function (image, wanted) {
   if (hazard === 'kill') process.kill(process.pid, 'SIGKILL');
   if (hazard === 'slow') await sleep(SLOW_MS);
   return hazard === 'hang' ? new Promise(() => undefined) : defend.call(this, image, wanted);
+};
+
+const read = FileSystemStore.prototype.read;
+
+FileSystemStore.prototype.read = async function (key, maxBytes) {
+  const hazard = hazards.get(key);
+  if (hazard === 'kill-fetch') process.kill(process.pid, 'SIGKILL');
+  return hazard === 'hang-fetch' ? new Promise(() => undefined) : read.call(this, key, maxBytes);
 };

@@ -20,6 +20,7 @@ function jobCalled(name: string, id = 'a'): Job {
     createdAt: '2026-01-01T00:00:00.000Z',
     lane: 'bulk',
     chunk: 3,
+    fetch: 'fused',
     inputs: ['in'],
     stores: [address],
     out: address,

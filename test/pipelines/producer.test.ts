@@ -53,7 +53,12 @@ describe('the producer', () => {
     const out = join(folder, 'out');
     const run = (changes: UserOptions = {}, signal: AbortSignal = NEVER, named: () => void = () => undefined) => {
       const options = resolveSettings({ flags: { model, seed: '1', chunk: 4, ...changes } });
-      return produce({ name: 'job', inputs: [manifest], out, options }, { records, queue, s3 }, named, signal);
+      return produce(
+        { name: 'job', inputs: [manifest], out, options },
+        { records, queues: { defend: queue, fetch: queue }, s3 },
+        named,
+        signal,
+      );
     };
     const listed = async (chunks: number) => {
       const store = new FileSystemStore(out);

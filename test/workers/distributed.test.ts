@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, until } from '../helpers/distributed.js';
+import { filesBelow } from '../helpers/files.js';
 import { checkLeaks } from '../helpers/leaks.js';
 import { startRedisCluster } from '../helpers/redis-server.js';
 import { timelessLines } from '../helpers/results.js';
@@ -44,14 +45,78 @@ describe('a distributed job', () => {
     assert.deepEqual(await results('job'), expected);
   });
 
+  it('has the same results where all three stages are processes of their own, and leaves no scratch', async t => {
+    const { folder, input, connection, enqueue, worker, results, embedded, progress } = await deployment(t, 100);
+    await writeFile(join(input, '00003b.png'), 'no image');
+    const expected = await embedded();
+    await enqueue('job', '--fetch', 'separate');
+    await worker(['defend']);
+    await worker(['publish']);
+    await sleep(300);
+    assert.equal((await progress('job')).verdicts.total, 0);
+    await worker(['fetch', '--fetch-ahead', '1']);
+    await worker(['fetch', '--fetch-ahead', '1']);
+    assert.deepEqual(await results('job'), expected);
+    await until(async () => (await filesBelow(join(folder, 'job/scratch'))).length === 0);
+    assert.equal(await connection.client.hlen('{deflector}:packs:bulk'), 0);
+  });
+
+  it('fetches a chunk again whose pack is damaged, or gone', async t => {
+    const { folder, enqueue, worker, results, embedded, progress } = await deployment(t, 64);
+    const expected = await embedded();
+    await enqueue('job', '--fetch', 'separate');
+    const fetching = await worker(['fetch']);
+    const scratch = join(folder, 'job/scratch');
+    await until(async () => (await filesBelow(scratch)).length === 4);
+    await fetching.end('SIGTERM');
+    const [first = '', second = '', third = ''] = await filesBelow(scratch);
+    const bytes = await readFile(first);
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(first, bytes);
+    await rm(second);
+    await writeFile(third, (await readFile(third)).subarray(0, -9));
+    const { log } = await worker();
+    assert.deepEqual(await results('job'), expected);
+    assert.equal(log().match(/goes back to the fetch stage/g)?.length, 3);
+    assert.equal((await progress('job')).dead, 0);
+    assert.deepEqual(await filesBelow(scratch), []);
+  });
+
+  it('has its packs cleared when it is cancelled, and when they are too old', async t => {
+    const { folder, connection, enqueue, worker, command } = await deployment(t, 64);
+    await enqueue('old', '--fetch', 'separate');
+    await enqueue('job', '--fetch', 'separate');
+    const fetching = await worker(['fetch']);
+    const packs = async () =>
+      (await Promise.all(['old', 'job'].map(job => filesBelow(join(folder, job, 'scratch'))))).flat();
+    await until(async () => (await packs()).length === 8);
+    assert.equal((await command('jobs', 'cancel', 'job')).code, 0);
+    assert.equal((await packs()).length, 4);
+    // As if they had been there for two days.
+    const key = '{deflector}:packs:bulk';
+    for (const [field, entry] of Object.entries(await connection.client.hgetall(key))) {
+      await connection.client.hset(
+        key,
+        field,
+        JSON.stringify({ ...JSON.parse(entry), since: Date.now() - 2 * 86_400_000 }),
+      );
+    }
+    await until(async () => (await packs()).length === 0);
+    assert.match(fetching.log(), /4 packs were of no use any more/);
+    assert.equal(await connection.client.hlen(key), 0);
+  });
+
   it('has the same results on a Redis Cluster', async t => {
     const cluster = await startRedisCluster();
     t.after(() => cluster.stop());
     const settings = { DEFLECTOR_REDIS_URL: cluster.urls, DEFLECTOR_REDIS_CLUSTER: 'true' };
     const { enqueue, worker, results, embedded } = await deployment(t, 60, settings);
+    const expected = await embedded();
     await enqueue('job');
+    await enqueue('separate', '--fetch', 'separate');
     await Promise.all([worker(), worker()]);
-    assert.deepEqual(await results('job'), await embedded());
+    assert.deepEqual(await results('job'), expected);
+    assert.deepEqual(await results('separate'), expected);
   });
 
   it('loses nothing and counts nothing twice when a worker is killed in the middle', async t => {
@@ -145,42 +210,49 @@ describe('a distributed job', () => {
     assert.equal((await command('jobs', 'export', 'job')).code, 2);
   });
 
-  it('loses to images that take their process down, or hold it, those images alone', async t => {
-    const { enqueue, worker, results, embedded, command } = await deployment(t, 96);
-    const expected = await embedded();
-    await enqueue('job');
-    const deadly = `${tinyName(20)}=kill,${tinyName(70)}=hang`;
-    let ended = 0;
-    const keepOne = async (): Promise<void> => {
-      const one = await worker(['--image-limit', '4'], deadly);
-      void one.ended.then(() => {
-        ended++;
-        if (!over) void keepOne();
-      });
-    };
-    let over = false;
-    await keepOne();
-    const lines = await results('job');
-    over = true;
-    assert.ok(ended >= 2, `${ended} workers ended`);
-    for (const [place, cause] of [
-      [20, 'was ended by SIGKILL'],
-      [70, 'did not answer within 4 s'],
-    ] as const) {
-      const { code, message } = JSON.parse(lines[place]!).error;
-      assert.deepEqual([code, message], ['WORKER_LOST', `The process that had this image for itself ${cause}`]);
-      lines[place] = expected[place]!;
-    }
-    assert.deepEqual(lines, expected);
-    const letters = JSON.parse((await command('jobs', 'dead', 'job', '--json')).stdout);
-    assert.deepEqual(
-      letters.map(({ chunk, code, keys }: Record<string, unknown>) => [chunk, code, keys]),
-      [
-        [1, 'WORKER_LOST', [tinyName(20)]],
-        [4, 'WORKER_LOST', [tinyName(70)]],
-      ],
-    );
-  });
+  for (const { title, stage, causes } of [
+    { title: 'where they are defended', stage: 'fused', causes: ['kill', 'hang'] },
+    { title: 'where they are defended, stages apart', stage: 'separate', causes: ['kill', 'hang'] },
+    { title: 'where they are fetched', stage: 'separate', causes: ['kill-fetch', 'hang-fetch'] },
+  ] as const) {
+    it(`loses to images that take their process down, or hold it, those images alone (${title})`, async t => {
+      const { folder, enqueue, worker, results, embedded, command } = await deployment(t, 96);
+      const expected = await embedded();
+      await enqueue('job', '--fetch', stage);
+      const deadly = `${tinyName(20)}=${causes[0]},${tinyName(70)}=${causes[1]}`;
+      let ended = 0;
+      const keepOne = async (): Promise<void> => {
+        const one = await worker(['--image-limit', '4'], deadly);
+        void one.ended.then(() => {
+          ended++;
+          if (!over) void keepOne();
+        });
+      };
+      let over = false;
+      await keepOne();
+      const lines = await results('job');
+      over = true;
+      assert.ok(ended >= 2, `${ended} workers ended`);
+      for (const [place, cause] of [
+        [20, 'was ended by SIGKILL'],
+        [70, 'did not answer within 4 s'],
+      ] as const) {
+        const { code, message } = JSON.parse(lines[place]!).error;
+        assert.deepEqual([code, message], ['WORKER_LOST', `The process that had this image for itself ${cause}`]);
+        lines[place] = expected[place]!;
+      }
+      assert.deepEqual(lines, expected);
+      const letters = JSON.parse((await command('jobs', 'dead', 'job', '--json')).stdout);
+      assert.deepEqual(
+        letters.map(({ chunk, code, keys }: Record<string, unknown>) => [chunk, code, keys]),
+        [
+          [1, 'WORKER_LOST', [tinyName(20)]],
+          [4, 'WORKER_LOST', [tinyName(70)]],
+        ],
+      );
+      assert.deepEqual(await filesBelow(join(folder, 'job/scratch')), []);
+    });
+  }
 
   it('keeps what a broken store stopped in its dead letters, and does it when asked again', async t => {
     const { folder, enqueue, worker, results, embedded, command, progress } = await deployment(t, 48);
