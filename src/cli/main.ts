@@ -12,6 +12,7 @@ import { registerBench } from './bench.js';
 import { registerDefend } from './defend.js';
 import { registerDoctor } from './doctor.js';
 import { registerEnqueue } from './enqueue.js';
+import { registerEvaluate } from './evaluate.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { registerExplain } from './explain.js';
 import { registerJobs } from './jobs.js';
@@ -28,6 +29,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerWorker,
   registerJobs,
   registerAttack,
+  registerEvaluate,
   registerModels,
   registerDoctor,
   registerBench,

@@ -1,0 +1,110 @@
+/** What the figures say of a defence, in plain words: nothing here is said that was not measured. */
+import { CLEAN, MAIN_ATTACKS, type PaperAttack } from './attack-case.js';
+import { DEFLECTION_MAP, type DefenceCase, PAPER } from './defence-case.js';
+import type { Measured, Plan } from './protocol.js';
+import { type Case, type Cell, cellOf, compare, isRight, median, type Rate, strengthOf } from './rates.js';
+import { testSample } from './sample.js';
+
+/** Accuracy above which an attack is said not to work. */
+const WEAK = 0.3;
+
+/**
+ * @param protocols names of those whose demands were met
+ * @returns paragraphs
+ */
+export function modelCard(measured: Measured, plan: Plan, protocols: ReadonlySet<string>): string[] {
+  if (!protocols.has('table1')) {
+    return [
+      'The protocols of this evaluation say too little for a summary: `table1` measures what the defence does under attack, `table4` what others do, `ladder` what an attacker who knows of it is left with.',
+    ];
+  }
+  return [
+    ...tableOne(measured, plan),
+    ...(protocols.has('table4') ? deflectionAlone(measured, plan) : []),
+    'All of this is about attackers who do not know of the defence. It says nothing about one who does: such an attacker, who goes through the defence and averages over its randomness, wins.',
+  ];
+}
+
+function tableOne(measured: Measured, plan: Plan): string[] {
+  const sample = testSample(plan.images);
+  const cells = (defence: DefenceCase, attack: PaperAttack['attack']) => measured.cases(sample, attack, defence);
+  const clean = cellOf(cells(PAPER, CLEAN));
+  const attacked = MAIN_ATTACKS.map(({ attack }) => ({
+    attack,
+    cell: cellOf(cells(PAPER, attack)),
+    margin: strengthOf(measured.measurements(sample, attack)).margin,
+  }));
+  const weak = attacked.filter(({ cell }) => (cell.undefended.rate ?? 0) > WEAK);
+  const recovered = attacked
+    .filter(({ cell }) => cell.destroyedVote.rate !== null)
+    .sort((a, b) => b.cell.destroyedVote.rate! - a.cell.destroyedVote.rate!);
+  const [best, worst] = [recovered[0], recovered.at(-1)];
+  const undefended = attacked.map(({ cell }) => cell.undefended.rate ?? 0);
+  const paragraphs = [
+    `Clean images: with the paper's parameters the model keeps ${of(clean.vote)} of the labels that it gets right without a defence.${recommendedClean(measured, plan)}`,
+    `Attacks: ${attacked.length} attacks that do not know of the defence leave the undefended model ${percent(Math.min(...undefended))} to ${percent(Math.max(...undefended))} of its labels.` +
+      (weak.length === 0
+        ? ''
+        : ` ${list(weak.map(({ attack }) => attack.title))} ${weak.length === 1 ? 'is' : 'are'} weak here: more than 30 % stay right without any defence.`),
+  ];
+  if (best !== undefined && worst !== undefined) {
+    paragraphs.push(
+      `Recovery: of the images that were fooled, the paper's defence puts right between ${of(worst.cell.destroyedVote)} (${worst.attack.title}, median margin ${worst.margin?.toFixed(1)}) and ${of(best.cell.destroyedVote)} (${best.attack.title}, median margin ${best.margin?.toFixed(1)}).${recommendedRecovery(measured, plan)}`,
+    );
+  }
+  const all = attacked.flatMap(({ attack }) => cells(PAPER, attack));
+  const unanimous = all.filter(({ outcome }) => outcome.agreement === 1).length;
+  const right = compare(
+    all.map(isRight),
+    all.map(({ measurement, outcome }) => outcome.first === measurement.label),
+  );
+  paragraphs.push(
+    `Votes: on ${percent(unanimous / Math.max(all.length, 1))} of the attacked images all of the executed runs agree. Of ${all.length}, the vote of ten puts right ${right.onlyFirst} that its first run gets wrong, and loses ${right.onlySecond} that it gets right.`,
+  );
+  return paragraphs;
+}
+
+function recommendedClean(measured: Measured, { recommended, images }: Plan): string {
+  if (recommended === undefined) return '';
+  const cell = cellOf(measured.cases(testSample(images), CLEAN, recommended));
+  return ` The recipe that is recommended for this model keeps ${of(cell.vote)}.`;
+}
+
+function recommendedRecovery(measured: Measured, { recommended, images }: Plan): string {
+  if (recommended === undefined) return '';
+  const cells = MAIN_ATTACKS.map(({ attack }) => cellOf(measured.cases(testSample(images), attack, recommended)));
+  const rates = cells.flatMap(({ destroyedVote }) => destroyedVote.rate ?? []);
+  if (rates.length === 0) return '';
+  return ` The recommended recipe: ${percent(Math.min(...rates))} to ${percent(Math.max(...rates))}, ${percent(mean(rates))} on average.`;
+}
+
+function deflectionAlone(measured: Measured, plan: Plan): string[] {
+  const sample = testSample(plan.images, 0.25);
+  const attack = MAIN_ATTACKS.find(({ attack: { id } }) => id === 'igsm-minimal')!.attack;
+  const cases: readonly Case[] = measured.cases(sample, attack, DEFLECTION_MAP);
+  const cell: Cell = cellOf(cases);
+  const moved = mean(cases.map(({ outcome }) => outcome.moved));
+  const margin = median(cases.map(({ measurement }) => measurement.margin));
+  const shrunk = mean(measured.cases(sample, attack, PAPER).map(({ outcome }) => outcome.moved));
+  return [
+    `Why it differs from the paper's ResNet-50: a run of deflection alone moves a score of this model by ${moved.toFixed(3)} on average, while ${attack.title} has put the wrong class ${margin?.toFixed(1)} above the true one (median); so deflection alone puts right ${of(cell.destroyedVote)}. With shrinkage a score moves by ${shrunk.toFixed(2)}: what recovers is the shrinkage.`,
+  ];
+}
+
+/** `83.5 % (77.9 to 88.0)` */
+function of({ rate, low, high }: Rate): string {
+  if (rate === null || low === null || high === null) return 'none';
+  return `${percent(rate)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function mean(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((a, b) => a + b, 0) / values.length;
+}
+
+function list(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+}
