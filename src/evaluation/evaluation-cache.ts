@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { printDefence } from '../config/settings.js';
-import type { DefenceSettings } from '../defense/settings.js';
+import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
 import { DeflectorError } from '../errors.js';
 import { decodeImage } from '../images/decode.js';
 import { encodePng } from '../images/write.js';
@@ -44,7 +44,12 @@ export function keyOfCircumstances(circumstances: Circumstances): string {
  * @param patches digest of the patches that `quilt` takes, where the order has that step
  */
 export function keyOfDefence(settings: DefenceSettings, patches: string | undefined): string {
-  return digest([VERSION, printDefence(settings), patches ?? null]).slice(0, 16);
+  // By what differs from the paper's: a setting that a later version adds changes no name.
+  const papers = printDefence({ ...PAPER_SETTINGS, seed: settings.seed });
+  const own = Object.entries(printDefence(settings)).filter(
+    ([name, value]) => name === 'seed' || JSON.stringify(value) !== JSON.stringify(papers[name]),
+  );
+  return digest([VERSION, own, patches ?? null]).slice(0, 16);
 }
 
 function digest(value: unknown): string {

@@ -10,7 +10,7 @@ import { resolveParameters } from '../attacks/resolve-parameters.js';
 import { comparatorSteps } from '../comparators/order.js';
 import type { PatchBank } from '../comparators/quilting.js';
 import { activationMap } from '../defense/activation-map.js';
-import type { Defender, TensorFormat } from '../defense/defender.js';
+import type { Defender, PreparedImage, TensorFormat } from '../defense/defender.js';
 import { nextRuns } from '../defense/early-stop.js';
 import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
 import { toPlanar } from '../defense/order.js';
@@ -217,13 +217,12 @@ export class ImageLaboratory {
     const map = usesMap(settings) ? this.#map(settings, look, width, height) : undefined;
     const prepared = this.#defender.prepare(image, map, settings);
     try {
-      const runs = prepared.isRandom ? settings.runs : 1;
-      const tally = new VoteTally(settings.vote, classes);
+      const tally = new VoteTally(settings, classes, attacked);
       const sha256 = contentDigest(image);
       let first = 0;
       let moved = 0;
       let rms = 0;
-      for (let more = next(tally, runs, settings); more > 0; more = next(tally, runs, settings)) {
+      for (let more = next(tally, settings, prepared); more > 0; more = next(tally, settings, prepared)) {
         for (const end = tally.runs + more; tally.runs < end; ) {
           const from = tally.runs;
           const count = Math.min(BATCH, end - from);
@@ -320,7 +319,8 @@ function required<T>(value: T | undefined): T {
 }
 
 /** Votes end when they are settled, whatever the risk that a recipe would take: the label is that of all runs. */
-function next(tally: VoteTally, runs: number, { earlyStop }: DefenceSettings): number {
+function next(tally: VoteTally, { runs, earlyStop }: DefenceSettings, { isRandom }: PreparedImage): number {
+  if (!isRandom) return tally.runs === 0 ? 1 : 0;
   return nextRuns(tally, runs, earlyStop.kind === 'off' ? earlyStop : { kind: 'exact' }, undefined);
 }
 
