@@ -106,7 +106,11 @@ export const SETTINGS = {
   replace: defence(oneOf(['random', 'min', 'max', 'mean']), 'which pixel of the square replaces'),
   map: defence(oneOf(['rcam', 'cam', 'uniform', 'official']), 'activation map that spares what the model looks at'),
   mapClasses: defence(integer(1, 1000), 'top classes that the robust activation map averages over'),
-  vote: defence(oneOf(['majority', 'mean']), 'label by most votes or by highest mean probability'),
+  vote: defence(
+    oneOf(['majority', 'mean', 'pool']),
+    'label by most votes, by highest mean probability, or by highest mean logarithm of it (pool)',
+  ),
+  trust: defence(number(0, 10), "head start of the undefended image's label, in the vote's score for each run"),
   earlyStop: defence(
     EARLY_STOP,
     'end the vote when it is settled (exact), or when it would change with probability below P',

@@ -45,7 +45,9 @@ export interface DefenceSettings {
   readonly map: 'rcam' | 'cam' | 'uniform' | 'official';
   /** Classes that the robust activation map averages over, 1 to 1000. */
   readonly mapClasses: number;
-  readonly vote: 'majority' | 'mean';
+  readonly vote: 'majority' | 'mean' | 'pool';
+  /** Head start of the undefended image's label, in the vote's own score for each run (see vote.ts), 0 to 10. */
+  readonly trust: number;
   readonly earlyStop: EarlyStop;
   /** Any text; with the content hash of an image and the number of a run it fixes every draw. */
   readonly seed: string;
@@ -75,6 +77,7 @@ export const PAPER_SETTINGS: Omit<DefenceSettings, 'seed'> = Object.freeze({
   map: 'rcam',
   mapClasses: 5,
   vote: 'majority',
+  trust: 0,
   earlyStop: Object.freeze({ kind: 'exact' }),
   at: 'model',
   order: Object.freeze(['deflect', 'denoise'] as const),

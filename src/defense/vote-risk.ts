@@ -4,8 +4,11 @@
  *
  * Model: the margins of the runs of one image (logit of the leader minus the highest other) are normal with an unknown
  * mean, about which nothing is assumed, and an unknown variance, which is scaled-inverse-chi-squared around a scale
- * that is itself measured on this image. Runs to come vote against the leader where their margin is negative.
+ * that is itself measured on this image. Runs to come vote against the leader where their margin is negative. Under `pool`
+ * the margins are those of its scores, which differ by no more than logits do, and their sum decides.
  */
+import { softmax } from './softmax.js';
+import { headStart, poolScore, type VoteSettings } from './vote.js';
 
 /** Half-width and step of the grid of standardised means. */
 const GRID_END = 14;
@@ -26,21 +29,25 @@ const BETWEEN_RUNS = { ratio: 2, freedom: 6 };
  */
 const WITHIN_ONE_RUN = { ratio: 1, freedom: 3 };
 
-/** Gathers the runs of one image. */
+/** Gathers the runs of one image, for votes by `majority` and `pool`. */
 export class VoteRisk {
-  readonly #runs: number;
+  readonly #settings: VoteSettings;
+  readonly #start: number;
+  readonly #undefendedLabel: number;
   readonly #undefended: Float32Array;
   readonly #displacement: number;
   readonly #logits: Float32Array[] = [];
 
   /**
-   * @param runs all runs of the image
+   * @param settings with the number of all runs of the image
    * @param undefended logits of the undefended image; kept
    * @param displacement distance of two runs over sqrt 2, divided by the distance of a run from the undefended image, in
    *   the pixels that the model reads; what is above 1 counts as 1
    */
-  constructor(runs: number, undefended: Float32Array, displacement: number) {
-    this.#runs = runs;
+  constructor(settings: VoteSettings, undefended: Float32Array, displacement: number) {
+    this.#settings = settings;
+    this.#start = headStart(settings);
+    this.#undefendedLabel = undefended.indexOf(undefended.reduce((a, b) => Math.max(a, b)));
     this.#undefended = undefended;
     this.#displacement = Math.min(displacement, 1);
   }
@@ -57,16 +64,50 @@ export class VoteRisk {
    * @returns in [0, 1]; 1 where the margins do not speak for the label at all
    */
   of(label: number, votes: number): number {
+    return this.#settings.vote === 'pool' ? this.#poolRisk(label) : this.#majorityRisk(label, votes);
+  }
+
+  #majorityRisk(label: number, votes: number): number {
+    const { runs } = this.#settings;
     const executed = this.#logits.length;
-    const margins = this.#logits.map(logits => margin(logits, label));
-    const mean = margins.reduce((sum, value) => sum + value, 0) / executed;
+    const { mean, deviation, freedom } = this.#law(this.#logits.map(logits => margin(logits, label)));
     if (!(mean > 0)) return 1;
+    // A tie may go either way, so half of all votes, head start included, are counted as enough.
+    const against = executed - votes + (label === this.#undefendedLabel ? 0 : this.#start);
+    const needed = Math.max(0, Math.ceil((runs + this.#start) / 2 - against));
+    if (deviation === 0) return needed > runs - executed ? 0 : Number(needed === 0);
+    return flipProbability(runs - executed, executed, needed, mean / deviation, freedom);
+  }
+
+  /** All other labels count as one that takes the best score of every run; the undefended one, with its head start, apart. */
+  #poolRisk(label: number): number {
+    const scores = this.#logits.map(logits => softmax(logits, 0, logits.length).map(poolScore));
+    const start = this.#start;
+    const rival = this.#undefendedLabel;
+    const remaining = this.#settings.runs - this.#logits.length;
+    const risk = (margins: readonly number[], advance: number) => {
+      const { mean, deviation, freedom } = this.#law(margins);
+      return sumRisk(margins.length * mean + advance, remaining, margins.length, mean, deviation, freedom);
+    };
+    const others = risk(
+      scores.map(score => margin(score, label)),
+      label === rival ? start : 0,
+    );
+    if (label === rival || start === 0) return others;
+    const undefended = risk(
+      scores.map(score => score[label]! - score[rival]!),
+      -start,
+    );
+    return Math.min(1, others + undefended);
+  }
+
+  /** What is known of the law that margins are drawn by: their mean, and an estimate of their deviation with its degrees of freedom. */
+  #law(margins: readonly number[]): { mean: number; deviation: number; freedom: number } {
+    const mean = margins.reduce((sum, value) => sum + value, 0) / margins.length;
     const scatter = margins.reduce((sum, value) => sum + (value - mean) ** 2, 0);
     const { variance, freedom } = this.#scale();
-    const allFreedom = freedom + executed - 1;
-    const deviation = Math.sqrt((freedom * variance + scatter) / allFreedom);
-    if (deviation === 0) return 0;
-    return flipProbability(this.#runs, executed, votes, mean / deviation, allFreedom);
+    const allFreedom = freedom + margins.length - 1;
+    return { mean, deviation: Math.sqrt((freedom * variance + scatter) / allFreedom), freedom: allFreedom };
   }
 
   /** What this image says of the variance of its margins, and with how many degrees of freedom. */
@@ -92,7 +133,7 @@ function scaled(relation: { ratio: number; freedom: number }, square: number, me
   return { variance, freedom: (relation.freedom * measured) / (relation.freedom + measured) };
 }
 
-function margin(logits: Float32Array, label: number): number {
+function margin(logits: Float32Array | Float64Array, label: number): number {
   let other = Number.NEGATIVE_INFINITY;
   for (let c = 0; c < logits.length; c++) if (c !== label && logits[c]! > other) other = logits[c]!;
   return logits[label]! - other;
@@ -112,23 +153,59 @@ function meanSquareDifference(a: Float32Array, b: Float32Array): number {
 }
 
 /**
- * Probability that the runs to come take the lead from a label.
+ * Probability that at least some of the runs to come vote against a label.
  *
- * @param runs all runs
+ * @param remaining runs to come
  * @param executed runs so far, at least 1
- * @param votes runs so far that voted for the label
+ * @param needed votes against the label that it takes
  * @param ratio mean margin over the estimate of its standard deviation, above 0
  * @param freedom degrees of freedom of that estimate, above 0
  */
-export function flipProbability(runs: number, executed: number, votes: number, ratio: number, freedom: number): number {
-  const flip = flipTable(runs, executed, votes);
+export function flipProbability(
+  remaining: number,
+  executed: number,
+  needed: number,
+  ratio: number,
+  freedom: number,
+): number {
+  const flip = flipTable(remaining, executed, needed);
+  return overScales(freedom, u => at(flip, ratio * u));
+}
+
+/**
+ * Probability that a sum of margins ends at 0 or below: normal margins of which some are known, their mean and their
+ * deviation not.
+ *
+ * @param lead the sum so far
+ * @param remaining margins to come
+ * @param executed margins so far, at least 1
+ * @param mean of the margins so far
+ * @param deviation estimate of their standard deviation
+ * @param freedom degrees of freedom of that estimate, above 0
+ */
+export function sumRisk(
+  lead: number,
+  remaining: number,
+  executed: number,
+  mean: number,
+  deviation: number,
+  freedom: number,
+): number {
+  const expected = lead + remaining * mean;
+  // Of what is to come: the scatter of the margins, and of their mean, of which nothing was assumed.
+  const spread = deviation * Math.sqrt(remaining + remaining ** 2 / executed);
+  if (spread === 0) return expected > 0 ? 0 : 1;
+  return overScales(freedom, u => normalTail((u * expected) / spread));
+}
+
+/** The mean of a function of u = measured scale / true scale: u^2 has the distribution of chi^2 / freedom. */
+function overScales(freedom: number, value: (u: number) => number): number {
   let weights = 0;
   let sum = 0;
-  // u = measured scale / true scale: u^2 has the distribution of chi^2 / freedom.
   for (let u = SCALE_STEP / 2; u < SCALE_END; u += SCALE_STEP) {
     const weight = Math.exp((freedom - 1) * Math.log(u) - (freedom * u * u) / 2);
     weights += weight;
-    sum += weight * at(flip, ratio * u);
+    sum += weight * value(u);
   }
   return sum / weights;
 }
@@ -136,20 +213,17 @@ export function flipProbability(runs: number, executed: number, votes: number, r
 const tables = new Map<string, Float64Array>();
 
 /** Flip probability with a known scale, for mean margins of 0, GRID_STEP, 2 GRID_STEP ... standard deviations. */
-function flipTable(runs: number, executed: number, votes: number): Float64Array {
-  const key = `${runs} ${executed} ${votes}`;
+function flipTable(remaining: number, executed: number, needed: number): Float64Array {
+  const key = `${remaining} ${executed} ${needed}`;
   let table = tables.get(key);
   if (table === undefined) {
-    table = makeFlipTable(runs, executed, votes);
+    table = makeFlipTable(remaining, executed, needed);
     tables.set(key, table);
   }
   return table;
 }
 
-function makeFlipTable(runs: number, executed: number, votes: number): Float64Array {
-  const remaining = runs - executed;
-  // A tie may go either way, so half of all runs are counted as enough.
-  const needed = Math.ceil(runs / 2) - (executed - votes);
+function makeFlipTable(remaining: number, executed: number, needed: number): Float64Array {
   const nodes = Math.round((2 * GRID_END) / GRID_STEP) + 1;
   const against = Float64Array.from({ length: nodes }, (_, i) =>
     binomialTail(remaining, needed, normalTail(i * GRID_STEP - GRID_END)),

@@ -47,6 +47,7 @@ export function describeDefence(defence: Readonly<Record<string, unknown>>): str
     }
   }
   const vote = value('vote');
-  if (vote !== undefined) parts.push(`${vote} vote`);
+  const trust = value('trust') === '0' ? undefined : value('trust') && `trust ${value('trust')}`;
+  if (vote !== undefined) parts.push([`${vote} vote`, trust].filter(Boolean).join(', '));
   return parts.join(' · ');
 }

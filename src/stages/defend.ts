@@ -270,7 +270,7 @@ export class DefendEngine {
     const run = first ?? this.#scratch.subarray(2 * length);
     const apart = distance(run, this.#scratch.subarray(0, length)) / Math.SQRT2;
     const moved = distance(run, this.#scratch.subarray(length, 2 * length));
-    running.risk = new VoteRisk(this.#options.settings.runs, undefendedLogits, apart === 0 ? 0 : apart / moved);
+    running.risk = new VoteRisk(this.#options.settings, undefendedLogits, apart === 0 ? 0 : apart / moved);
   }
 
   /** The image as the model sees it. */
@@ -383,7 +383,7 @@ export class DefendEngine {
       undefended,
       map,
       prepared,
-      tally: new VoteTally(settings.vote, this.#classes),
+      tally: new VoteTally(settings, this.#classes, topOf(undefended)),
       undefendedLogits: prepared.isRandom && onRisk(settings) ? this.#logits(output.scores, index) : undefined,
       risk: undefined,
     };
@@ -466,7 +466,7 @@ export class DefendEngine {
     const { settings, record } = this.#options;
     const { classifier, clock } = this.#ports;
     const winner = tally.winner();
-    const before = undefended.reduce((best, value, c) => (value > undefended[best]! ? c : best), 0);
+    const before = topOf(undefended);
     const { key, sha256, ms } = task.image;
     return {
       schema: VERDICT_SCHEMA,
@@ -536,7 +536,7 @@ export class DefendEngine {
 
 /** Whether the vote may end on a risk; with one run there is nothing to end. */
 function onRisk({ earlyStop, vote, runs }: DefenceSettings): boolean {
-  return earlyStop.kind === 'risk' && vote === 'majority' && runs > 1;
+  return earlyStop.kind === 'risk' && vote !== 'mean' && runs > 1;
 }
 
 function explain(
@@ -554,6 +554,11 @@ function explain(
     deflected: Uint32Array.from(deflected).sort(),
     defended,
   };
+}
+
+/** The most probable class; of equal ones the first. */
+function topOf(probabilities: Float64Array): number {
+  return probabilities.reduce((best, value, c) => (value > probabilities[best]! ? c : best), 0);
 }
 
 /** By a loop: `every` with a function costs as much as the softmax. */

@@ -72,7 +72,8 @@ const userOptions = fc
       replace: fc.constantFrom('random', 'min', 'max', 'mean'),
       map: fc.constantFrom('rcam', 'cam', 'uniform', 'official'),
       mapClasses: integerOf('mapClasses'),
-      vote: fc.constantFrom('majority', 'mean'),
+      vote: fc.constantFrom('majority', 'mean', 'pool'),
+      trust: decimal(0, 10),
       earlyStop: fc.oneof(
         fc.constantFrom('exact', 'off'),
         decimal(1e-12, 0.4999).map(probability => `risk:${probability}`),

@@ -3,10 +3,11 @@ import { describe, it } from 'node:test';
 import { nextRuns } from '../../src/defense/early-stop.js';
 import { runRandom } from '../../src/defense/random.js';
 import { softmax } from '../../src/defense/softmax.js';
-import { VoteTally } from '../../src/defense/vote.js';
-import { flipProbability, VoteRisk } from '../../src/defense/vote-risk.js';
+import { type VoteSettings, VoteTally } from '../../src/defense/vote.js';
+import { flipProbability, sumRisk, VoteRisk } from '../../src/defense/vote-risk.js';
 
 const RUNS = 10;
+const MAJORITY: VoteSettings = { vote: 'majority', trust: 0, runs: RUNS };
 
 /** Random numbers of one test, the same in every run of it. */
 class Draws {
@@ -31,6 +32,11 @@ class Draws {
   }
 }
 
+/** With half of all runs against it a label may lose. */
+function flipOf(executed: number, votes: number, ratio: number, freedom: number): number {
+  return flipProbability(RUNS - executed, executed, RUNS / 2 - (executed - votes), ratio, freedom);
+}
+
 describe('the probability that the runs to come take the lead', () => {
   it('is that of the model it states, by simulation', () => {
     const draws = new Draws('flip');
@@ -51,7 +57,7 @@ describe('the probability that the runs to come take the lead', () => {
         for (let run = executed; run < RUNS; run++) if (mean + deviation * draws.normal() < 0) against++;
         if (against >= RUNS / 2) flips++;
       }
-      const stated = flipProbability(RUNS, executed, votes, ratio, freedom);
+      const stated = flipOf(executed, votes, ratio, freedom);
       const error = Math.sqrt((stated * (1 - stated)) / trials);
       const found = flips / trials;
       assert.ok(
@@ -61,18 +67,45 @@ describe('the probability that the runs to come take the lead', () => {
     }
   });
 
+  it('is that of the model for a sum of margins too', () => {
+    const draws = new Draws('sum');
+    const trials = 40_000;
+    for (const [executed, mean, advance, freedom] of [
+      [1, 0.7, 0, 4],
+      [2, 0.5, 2, 7],
+      [6, 0.4, -2, 9],
+    ] as const) {
+      let lost = 0;
+      for (let trial = 0; trial < trials; trial++) {
+        const deviation = 1 / Math.sqrt(draws.chiSquared(freedom) / freedom);
+        const truth = mean + (deviation * draws.normal()) / Math.sqrt(executed);
+        let sum = executed * mean + advance;
+        for (let run = executed; run < RUNS; run++) sum += truth + deviation * draws.normal();
+        if (sum <= 0) lost++;
+      }
+      const stated = sumRisk(executed * mean + advance, RUNS - executed, executed, mean, 1, freedom);
+      const error = Math.sqrt((stated * (1 - stated)) / trials);
+      assert.ok(
+        Math.abs(lost / trials - stated) < 4 * error + 1e-3,
+        `${executed} runs: ${lost / trials} for ${stated}`,
+      );
+    }
+    assert.equal(sumRisk(1, 4, 6, 0.2, 0, 9), 0);
+    assert.equal(sumRisk(-1, 4, 6, 0.2, 0, 9), 1);
+  });
+
   it('falls with the margin, and with the runs that confirmed it', () => {
     const ratios = [0.1, 0.5, 1, 2, 4, 8, 16, 64];
-    const values = ratios.map(ratio => flipProbability(RUNS, 2, 2, ratio, 7));
+    const values = ratios.map(ratio => flipOf(2, 2, ratio, 7));
     values.slice(1).forEach((value, i) => {
       assert.ok(value < values[i]!, `${values}`);
     });
-    assert.ok(flipProbability(RUNS, 4, 4, 1, 9) < flipProbability(RUNS, 2, 2, 1, 7));
+    assert.ok(flipOf(4, 4, 1, 9) < flipOf(2, 2, 1, 7));
   });
 
   it('is certain where nothing is left to win, and where all is lost', () => {
-    assert.equal(flipProbability(RUNS, 6, 6, 1, 5), 0);
-    assert.equal(flipProbability(RUNS, 5, 0, 1, 5), 1);
+    assert.equal(flipOf(6, 6, 1, 5), 0);
+    assert.equal(flipOf(5, 0, 1, 5), 1);
   });
 });
 
@@ -101,10 +134,15 @@ function simulate(draws: Draws, classes: number, moved: number, noise: (draws: D
   };
 }
 
-function label(image: Simulated, probability: number): { label: number; executed: number; full: number } {
+function label(
+  image: Simulated,
+  probability: number,
+  settings: VoteSettings,
+): { label: number; executed: number; full: number } {
   const classes = image.undefended.length;
-  const tally = new VoteTally('majority', classes);
-  const risk = new VoteRisk(RUNS, image.undefended, image.displacement);
+  const undefended = image.undefended.indexOf(Math.max(...image.undefended));
+  const tally = new VoteTally(settings, classes, undefended);
+  const risk = new VoteRisk(settings, image.undefended, image.displacement);
   const execute = () => {
     const logits = image.runs[tally.runs]!;
     tally.add(softmax(logits, 0, classes));
@@ -112,7 +150,7 @@ function label(image: Simulated, probability: number): { label: number; executed
   };
   execute();
   while (nextRuns(tally, RUNS, { kind: 'risk', probability }, risk) > 0) execute();
-  const all = new VoteTally('majority', classes);
+  const all = new VoteTally(settings, classes, undefended);
   for (const logits of image.runs) all.add(softmax(logits, 0, classes));
   return { label: tally.winner(), executed: tally.runs, full: all.winner() };
 }
@@ -122,18 +160,23 @@ describe('a vote that stops on a risk', () => {
   const normal = (draws: Draws) => draws.normal();
   // Student's t with 3 degrees of freedom over its standard deviation: rare runs far from the others.
   const heavy = (draws: Draws) => draws.normal() / Math.sqrt(draws.chiSquared(3) / 3) / Math.sqrt(3);
-  for (const [name, noise] of [
-    ['normal scatter', normal],
-    ['heavy tails', heavy],
+  // A defence that moves logits further than its runs differ; and geometry, which moves runs as far from each other.
+  for (const [name, noise, settings, moved, sizes] of [
+    ['normal scatter', normal, MAJORITY, 8, [2, 10, 200]],
+    ['heavy tails', heavy, MAJORITY, 8, [2, 10, 200]],
+    ['a head start', normal, { ...MAJORITY, trust: 0.2 }, 8, [10]],
+    ['runs as far apart as from the image', normal, MAJORITY, 1, [10]],
+    ['pooled', normal, { ...MAJORITY, vote: 'pool' }, 8, [10]],
+    ['pooled, a head start, heavy tails', heavy, { ...MAJORITY, vote: 'pool', trust: 0.5 }, 1, [10]],
   ] as const) {
-    for (const classes of [2, 10, 200]) {
+    for (const classes of sizes) {
       for (const probability of [0.05, 0.01]) {
         it(`differs from all runs with at most the stated probability: ${name}, ${classes} classes, ${probability}`, () => {
           const draws = new Draws(`${name} ${classes} ${probability}`);
           let wrong = 0;
           let executed = 0;
           for (let i = 0; i < images; i++) {
-            const result = label(simulate(draws, classes, 8, noise), probability);
+            const result = label(simulate(draws, classes, moved, noise), probability, settings);
             if (result.label !== result.full) wrong++;
             executed += result.executed;
           }
@@ -147,20 +190,20 @@ describe('a vote that stops on a risk', () => {
 
   it('stops after one run where the margin dwarfs what runs can differ', () => {
     const undefended = Float32Array.of(5, 0, 0.3, -1);
-    const risk = new VoteRisk(RUNS, undefended, 0.05);
+    const risk = new VoteRisk(MAJORITY, undefended, 0.05);
     risk.add(Float32Array.of(5.1, 0.1, 0.2, -1.1));
     assert.ok(risk.of(0, 1) < 0.001);
   });
 
   it('is sure of runs that do not differ at all', () => {
     const logits = Float32Array.of(1, 0.5, 0);
-    const risk = new VoteRisk(RUNS, logits, 0);
+    const risk = new VoteRisk(MAJORITY, logits, 0);
     risk.add(logits);
     assert.equal(risk.of(0, 1), 0);
   });
 
   it('trusts no margin that is not there', () => {
-    const risk = new VoteRisk(RUNS, Float32Array.of(1, 0, 0), 0.1);
+    const risk = new VoteRisk(MAJORITY, Float32Array.of(1, 0, 0), 0.1);
     risk.add(Float32Array.of(0.5, 0.5, 0));
     assert.equal(risk.of(0, 1), 1);
   });

@@ -4,10 +4,13 @@ import fc from 'fast-check';
 import { softmax } from '../../src/defense/softmax.js';
 import { VoteTally } from '../../src/defense/vote.js';
 
-type Kind = 'majority' | 'mean';
+type Kind = 'majority' | 'mean' | 'pool';
 
-function tally(kind: Kind, runs: readonly (readonly number[])[]): VoteTally {
-  const votes = new VoteTally(kind, runs[0]!.length);
+/** Of ten runs, with the head start of class 0. */
+const voting = (vote: Kind, trust = 0) => ({ vote, trust, runs: 10 });
+
+function tally(kind: Kind, runs: readonly (readonly number[])[], trust = 0): VoteTally {
+  const votes = new VoteTally(voting(kind, trust), runs[0]!.length, 0);
   for (const run of runs) votes.add(Float64Array.from(run));
   return votes;
 }
@@ -45,7 +48,7 @@ describe('majority vote', () => {
     );
   });
   it('of ten runs is settled by six equal votes, and by no five of the kind that a tie could still overturn', () => {
-    const votes = new VoteTally('majority', 3);
+    const votes = new VoteTally(voting('majority'), 3, 0);
     for (let run = 0; run < 5; run++) {
       votes.add(Float64Array.of(0.2, 0.5, 0.3));
       assert.equal(votes.settled(9 - run), false);
@@ -76,6 +79,44 @@ describe('mean vote', () => {
   });
 });
 
+describe('pooled vote', () => {
+  it('gives the label whose probability plus a thousandth has the highest geometric mean', () => {
+    const runs = [
+      [0.999, 0.001],
+      [0.3, 0.7],
+      [0.3, 0.7],
+    ];
+    // (0.001 + 0.001)(0.701)^2 = 0.00098 against (1)(0.301)^2 = 0.0906; the mean says the same, most runs do not.
+    assert.equal(tally('pool', runs).winner(), 0);
+    assert.equal(tally('majority', runs).winner(), 1);
+  });
+  it('lets no single run decide that rules out what all others find likely', () => {
+    const runs = [[0, 1], ...new Array(4).fill([0.95, 0.05])];
+    // log(1) + 4 log(951) = 27.4 against log(1001) + 4 log(51) = 22.6; without the floor the first would be minus infinity.
+    assert.equal(tally('pool', runs).winner(), 0);
+  });
+});
+
+describe('trust', () => {
+  it('gives the label of the undefended image a head start for each of all runs, in the score of the vote', () => {
+    const against = [
+      [0.4, 0.6],
+      [0.4, 0.6],
+    ];
+    // Of ten runs 0.2 each are the two votes that the others have; then the sums decide.
+    assert.equal(tally('majority', against, 0.2).winner(), 1);
+    assert.equal(tally('majority', against, 0.3).winner(), 0);
+    assert.equal(tally('mean', against, 0.03).winner(), 1);
+    assert.equal(tally('mean', against, 0.05).winner(), 0);
+    // 2 log(601 / 401) = 0.809.
+    assert.equal(tally('pool', against, 0.08).winner(), 1);
+    assert.equal(tally('pool', against, 0.082).winner(), 0);
+  });
+  it('leaves the counts of votes as they are', () => {
+    assert.deepEqual(tally('majority', [[0.4, 0.6]], 1).votes(), [{ index: 1, count: 1 }]);
+  });
+});
+
 describe('VoteTally', () => {
   it('lists labels with votes, most first, then the lower index', () => {
     const votes = tally('majority', [
@@ -92,10 +133,10 @@ describe('VoteTally', () => {
     assert.equal(votes.runs, 4);
   });
   it('lets a run with equal probabilities vote for the lower index', () => {
-    assert.equal(new VoteTally('majority', 3).add(Float32Array.of(0.4, 0.4, 0.2)), 0);
+    assert.equal(new VoteTally(voting('majority'), 3, 0).add(Float32Array.of(0.4, 0.4, 0.2)), 0);
   });
   it('reads a row of a batch from its offset', () => {
-    assert.equal(new VoteTally('majority', 2).add(Float32Array.of(1, 0, 0, 1), 2), 1);
+    assert.equal(new VoteTally(voting('majority'), 2, 0).add(Float32Array.of(1, 0, 0, 1), 2), 1);
   });
   it('once settled, never changes its winner, whatever the rest of the runs say', () => {
     const run = fc
@@ -103,11 +144,12 @@ describe('VoteTally', () => {
       .map(weights => weights.map(weight => (weight + 0.01) / (weights.reduce((a, b) => a + b, 0) + 0.03)));
     fc.assert(
       fc.property(
-        fc.constantFrom<Kind>('majority', 'mean'),
+        fc.constantFrom<Kind>('majority', 'mean', 'pool'),
+        fc.constantFrom(0, 0.1, 0.3, 1.7),
         fc.array(run, { minLength: 1, maxLength: 12 }),
-        (kind, runs) => {
-          const votes = new VoteTally(kind, 3);
-          const final = tally(kind, runs).winner();
+        (kind, trust, runs) => {
+          const votes = new VoteTally(voting(kind, trust), 3, 0);
+          const final = tally(kind, runs, trust).winner();
           runs.forEach((probabilities, i) => {
             votes.add(Float64Array.from(probabilities));
             if (votes.settled(runs.length - 1 - i)) assert.equal(votes.winner(), final);
