@@ -118,12 +118,42 @@ function select(values: Float32Array, rank: number): number {
   return values[rank]!;
 }
 
+/** The transpose of the filter at `values`: the gradient of a pixel goes to the place in its window that the median came from. */
+function medianBack(gradient: Float32Array, values: Float32Array, width: number, height: number, size: number): void {
+  const filtered = values.slice();
+  medianFilter(filtered, width, height, size);
+  const outer = gradient.slice();
+  gradient.fill(0);
+  const before = size >> 1;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const middle = filtered[y * width + x]!;
+      let place = -1;
+      for (let row = 0; row < size && place < 0; row++) {
+        const line = mirrorWithEdge(y + row - before, height) * width;
+        for (let column = 0; column < size; column++) {
+          const at = line + mirrorWithEdge(x + column - before, width);
+          if (values[at] !== middle) continue;
+          place = at;
+          break;
+        }
+      }
+      gradient[place]! += outer[y * width + x]!;
+    }
+  }
+}
+
 export const medianSmoothing = defineStep({
   name: 'median',
   parameters: { size: integer(2, 1, 31) },
   apply(planes, width, height, { size }) {
     for (let channel = 0; channel < 3; channel++) {
       medianFilter(plane(planes, channel, width, height), width, height, size);
+    }
+  },
+  back(gradient, planes, width, height, { size }) {
+    for (let channel = 0; channel < 3; channel++) {
+      medianBack(plane(gradient, channel, width, height), plane(planes, channel, width, height), width, height, size);
     }
   },
 });

@@ -91,8 +91,8 @@ export function comparatorSteps(resources: Readonly<StepResources> = {}): FindSt
   return text => {
     const step = parseStep(text, '--order');
     if (step.kind === 'defence') throw invalid('the name of a comparator', 'none of the defence itself', text);
-    const { random, apply } = step.step;
-    return { random, apply: (planes, width, height, source) => apply(planes, width, height, source, resources) };
+    const { random, apply, back } = step.step;
+    return { random, apply: (planes, width, height, source) => apply(planes, width, height, source, resources), back };
   };
 }
 

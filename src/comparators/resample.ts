@@ -26,6 +26,22 @@ export function resampleNearest(
   return out;
 }
 
+/** The transpose of `resampleNearest`: what each sample of the result weighs is added to where it came from. */
+export function resampleNearestBack(
+  gradient: Float32Array,
+  source: Float32Array,
+  origin: number,
+  stride: number,
+  [width, height]: readonly [number, number],
+  [toWidth, toHeight]: readonly [number, number],
+): void {
+  for (let y = 0; y < toHeight; y++) {
+    const row = origin + Math.round(centre(y, height, toHeight)) * stride;
+    for (let x = 0; x < toWidth; x++)
+      source[row + Math.round(centre(x, width, toWidth))]! += gradient[y * toWidth + x]!;
+  }
+}
+
 /** For each target sample the two source samples that it lies between, and how far it is from the first to the second. */
 function between(from: number, to: number): { low: Int32Array; high: Int32Array; fraction: Float64Array } {
   const low = new Int32Array(to);
@@ -66,6 +82,33 @@ export function resampleBilinear(
     }
   }
   return out;
+}
+
+/** The transpose of `resampleBilinear`, added to `source`. */
+export function resampleBilinearBack(
+  gradient: Float32Array,
+  source: Float32Array,
+  origin: number,
+  stride: number,
+  [width, height]: readonly [number, number],
+  [toWidth, toHeight]: readonly [number, number],
+): void {
+  const { low, high, fraction } = between(width, toWidth);
+  const rows = between(height, toHeight);
+  for (let y = 0; y < toHeight; y++) {
+    const upper = origin + rows.low[y]! * stride;
+    const lower = origin + rows.high[y]! * stride;
+    const down = rows.fraction[y]!;
+    for (let x = 0, from = y * toWidth; x < toWidth; x++, from++) {
+      const [left, right, share] = [low[x]!, high[x]!, fraction[x]!];
+      const above = (1 - down) * gradient[from]!;
+      const below = down * gradient[from]!;
+      source[upper + left]! += (1 - share) * above;
+      source[upper + right]! += share * above;
+      source[lower + left]! += (1 - share) * below;
+      source[lower + right]! += share * below;
+    }
+  }
 }
 
 /** For each target sample the first source sample that a triangle of twice the ratio's width reaches, and all weights. */
@@ -122,4 +165,37 @@ export function shrinkTriangle(
     }
   }
   return out;
+}
+
+/**
+ * The transpose of `shrinkTriangle`.
+ *
+ * @param gradient float32 [toHeight, toWidth]
+ * @returns float32 [height, width]
+ */
+export function shrinkTriangleBack(
+  gradient: Float32Array,
+  [width, height]: readonly [number, number],
+  [toWidth, toHeight]: readonly [number, number],
+): Float32Array {
+  const across = triangles(width, toWidth);
+  const down = triangles(height, toHeight);
+  const narrow = new Float64Array(toWidth * height);
+  for (let y = 0; y < toHeight; y++) {
+    for (let k = 0; k < down.taps && down.first[y]! + k < height; k++) {
+      const weight = down.weights[y * down.taps + k]!;
+      const to = (down.first[y]! + k) * toWidth;
+      for (let x = 0; x < toWidth; x++) narrow[to + x]! += weight * gradient[y * toWidth + x]!;
+    }
+  }
+  const source = new Float32Array(width * height);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < toWidth; x++, from++) {
+      const to = y * width + across.first[x]!;
+      for (let k = 0; k < across.taps && across.first[x]! + k < width; k++) {
+        source[to + k]! += across.weights[x * across.taps + k]! * narrow[from]!;
+      }
+    }
+  }
+  return source;
 }

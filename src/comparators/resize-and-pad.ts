@@ -6,7 +6,7 @@
  */
 import type { UniformSource } from '../defense/defender.js';
 import { plane } from './planes.js';
-import { resampleNearest } from './resample.js';
+import { resampleNearest, resampleNearestBack } from './resample.js';
 import { choice, decimal, defineStep } from './step.js';
 
 export interface ResizePadParameters {
@@ -17,17 +17,10 @@ export interface ResizePadParameters {
 }
 
 /**
- * Resizes and pads in place; width and height shrink by the same share. Draws: one for the size, two for the place, as `draw` says.
- *
- * @param planes float32, planar [3, height, width]
+ * Draws size and place of the small image; width and height shrink by the same share. Draws: one for the size, two for
+ * the place, as `draw` says.
  */
-function resizeAndPad(
-  planes: Float32Array,
-  width: number,
-  height: number,
-  { least, draw }: ResizePadParameters,
-  source: UniformSource,
-): void {
+function drawPlace(width: number, height: number, { least, draw }: ResizePadParameters, source: UniformSource) {
   const longer = Math.max(width, height);
   const shortest = Math.min(longer, Math.max(1, Math.round(least * longer)));
   // Sizes from the shortest to one pixel below the full one, as Xie et al. have them.
@@ -37,14 +30,7 @@ function resizeAndPad(
   const spare = [width - small[0], height - small[1]] as const;
   const left = draw === 'resize' ? spare[0] >> 1 : Math.floor(source.uniform() * (spare[0] + 1));
   const top = draw === 'resize' ? spare[1] >> 1 : Math.floor(source.uniform() * (spare[1] + 1));
-  for (let c = 0; c < 3; c++) {
-    const values = plane(planes, c, width, height);
-    const resized = resampleNearest(values, 0, width, [width, height], small);
-    values.fill(0);
-    for (let y = 0; y < small[1]; y++) {
-      values.set(resized.subarray(y * small[0], (y + 1) * small[0]), (y + top) * width + left);
-    }
-  }
+  return { small, left, top };
 }
 
 export const resizePad = defineStep({
@@ -52,6 +38,27 @@ export const resizePad = defineStep({
   random: true,
   parameters: { least: decimal(0.9, 0.1, 1), draw: choice('both', 'pad', 'resize') },
   apply(planes, width, height, parameters, source) {
-    resizeAndPad(planes, width, height, parameters, source);
+    const { small, left, top } = drawPlace(width, height, parameters, source);
+    for (let c = 0; c < 3; c++) {
+      const values = plane(planes, c, width, height);
+      const resized = resampleNearest(values, 0, width, [width, height], small);
+      values.fill(0);
+      for (let y = 0; y < small[1]; y++) {
+        values.set(resized.subarray(y * small[0], (y + 1) * small[0]), (y + top) * width + left);
+      }
+    }
+  },
+  back(gradient, _planes, width, height, parameters, source) {
+    const { small, left, top } = drawPlace(width, height, parameters, source);
+    for (let c = 0; c < 3; c++) {
+      const values = plane(gradient, c, width, height);
+      const inner = new Float32Array(small[0] * small[1]);
+      for (let y = 0; y < small[1]; y++) {
+        const from = (y + top) * width + left;
+        inner.set(values.subarray(from, from + small[0]), y * small[0]);
+      }
+      values.fill(0);
+      resampleNearestBack(inner, values, 0, width, [width, height], small);
+    }
   },
 });

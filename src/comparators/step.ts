@@ -7,6 +7,7 @@
  * `jpeg:75-444`, `nlm:11-3-2`.
  */
 import type { UniformSource } from '../defense/defender.js';
+import type { ForeignStep } from '../defense/order.js';
 import { invalid } from '../errors.js';
 import type { PatchBank } from './quilting.js';
 
@@ -48,6 +49,8 @@ export interface BoundStep {
     source: UniformSource,
     resources?: Readonly<StepResources>,
   ): void;
+  /** The transposed Jacobian, where the step has one that is of use: see `ForeignStep.back`. */
+  readonly back: ForeignStep['back'];
 }
 
 /** A kind of step: its name in `--order` and how its text becomes a bound step. */
@@ -87,6 +90,15 @@ export function defineStep<P extends Values>(definition: {
     source: UniformSource,
     resources: Readonly<StepResources>,
   ): void;
+  /** See `ForeignStep.back`. Left out where the derivative is zero almost everywhere or costs more than it tells. */
+  back?(
+    gradient: Float32Array,
+    planes: Float32Array,
+    width: number,
+    height: number,
+    parameters: Readonly<P>,
+    source: UniformSource,
+  ): void;
 }): ImageStep {
   const { name, random = false, needs, shown: least = 1 } = definition;
   const entries = Object.entries(definition.parameters) as [string, StepParameter<number | string>][];
@@ -124,6 +136,10 @@ export function defineStep<P extends Values>(definition: {
         text: [name, ...(shown.length > 0 ? [shown.join('-')] : [])].join(':'),
         apply: (planes, width, height, source, resources = {}) =>
           definition.apply(planes, width, height, parameters, source, resources),
+        back:
+          definition.back &&
+          ((gradient, planes, width, height, source) =>
+            definition.back?.(gradient, planes, width, height, parameters, source)),
       } satisfies BoundStep);
     },
   });

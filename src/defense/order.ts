@@ -16,6 +16,17 @@ export interface ForeignStep {
    * @param source left alone unless `random`
    */
   apply(planes: Float32Array, width: number, height: number, source: UniformSource): void;
+  /**
+   * The transposed Jacobian of the step at `planes`, in place of the gradient with respect to its result. Absent where
+   * the step has none that is of use.
+   *
+   * @param gradient float32, planar [3, height, width]; in place
+   * @param planes what the step was applied to
+   * @param source the draws that it was applied with, again
+   */
+  readonly back?:
+    | ((gradient: Float32Array, planes: Float32Array, width: number, height: number, source: UniformSource) => void)
+    | undefined;
 }
 
 /** Finds a foreign step by its text. @throws DeflectorError SETTINGS_INVALID */

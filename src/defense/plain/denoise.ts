@@ -39,7 +39,7 @@ const PLAIN_SHRINKAGE: Shrinkage = { strength: 1 };
  * A plane of Y, Cb or Cr with less range than this, of 255, is constant but for rounding: Cb and Cr of a grey image. It has
  * no scale to stretch to and stays as it is, where scikit-image up to 0.15 made the whole image NaN.
  */
-const CONSTANT_RANGE = 1e-9;
+export const CONSTANT_RANGE = 1e-9;
 
 /**
  * Denoises one plane.

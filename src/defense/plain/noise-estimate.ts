@@ -1,5 +1,5 @@
 /** The upper quartile of the standard normal distribution: the median of |x| for x of deviation 1. */
-const NORMAL_QUARTILE = 0.6744897501960817;
+export const NORMAL_QUARTILE = 0.6744897501960817;
 
 /**
  * Standard deviation of white noise: the median magnitude of the finest diagonal sub-band over 0.6745 (Donoho and

@@ -1,0 +1,83 @@
+/** One defended run with its transposed Jacobian: the steps of the order, each on the result of the one before. */
+import type { ActivationMap } from '../../types.js';
+import type { UniformSource } from '../defender.js';
+import type { Grid, Planes } from '../grid.js';
+import { applyForeign, type ForeignStep, type Step } from '../order.js';
+import type { DefenceSettings } from '../settings.js';
+import { traceDeflection } from './deflection.js';
+import { traceDenoising } from './denoise.js';
+import type { Traced } from './traced.js';
+
+/**
+ * Carries out one run, as the plain defender does. With its draws fixed a run is differentiable almost everywhere;
+ * a foreign step that does not give its way back counts as no change there (BPDA).
+ *
+ * @param rgb planes in [0,1]; left as they are
+ * @param map of the same size, constant on the way back; `undefined` deflects everywhere
+ */
+export function traceRun(
+  rgb: Planes,
+  map: ActivationMap | undefined,
+  settings: DefenceSettings,
+  steps: readonly Step[],
+  source: UniformSource,
+): Traced {
+  const traces: Traced[] = [];
+  let value = rgb;
+  for (const step of steps) {
+    const traced =
+      step === 'deflect'
+        ? traceDeflection(value, map, settings, source)
+        : step === 'denoise'
+          ? traceDenoising(value, settings, { strength: 1 })
+          : traceForeign(step, value, source);
+    traces.push(traced);
+    value = traced.value;
+  }
+  return { value, back: cotangent => traces.reduceRight((slope, traced) => traced.back(slope), cotangent) };
+}
+
+/** Foreign steps work in single precision, on values cut off to [0,1]. */
+function traceForeign(step: ForeignStep, planes: Planes, source: UniformSource): Traced {
+  const [{ width, height }] = planes;
+  const before = singles(planes);
+  const after = before.slice();
+  const draws: number[] = [];
+  const recorder: UniformSource = {
+    uniform() {
+      draws.push(source.uniform());
+      return draws.at(-1)!;
+    },
+  };
+  applyForeign(step, after, width, height, recorder);
+  return {
+    value: doubles(after, planes),
+    back(cotangent) {
+      const slope = singles(cotangent);
+      let next = 0;
+      const clamped = before.map(value => Math.min(Math.max(value, 0), 1));
+      step.back?.(slope, clamped, width, height, { uniform: () => draws[next++]! });
+      for (let i = 0; i < slope.length; i++) if (clamped[i] !== before[i]) slope[i] = 0;
+      return doubles(slope, planes);
+    },
+  };
+}
+
+function singles(planes: Planes): Float32Array {
+  const size = planes[0].data.length;
+  const values = new Float32Array(3 * size);
+  planes.forEach(({ data }, channel) => {
+    values.set(data, channel * size);
+  });
+  return values;
+}
+
+function doubles(values: Float32Array, [{ width, height }]: Planes): Planes {
+  const size = width * height;
+  const plane = (channel: number): Grid => ({
+    width,
+    height,
+    data: Float64Array.from(values.subarray(channel * size, (channel + 1) * size)),
+  });
+  return [plane(0), plane(1), plane(2)];
+}
