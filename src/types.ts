@@ -123,10 +123,12 @@ export interface ClassifierOutput {
 
 /**
  * A loss of one image, in the scores z before any softmax:
- * `linear` sum_j seed_j z_j; `cross-entropy` log sum_j exp z_j - z_label; `margin` max over j other than label of z_j - z_label.
+ * `linear` sum_j seed_j z_j; `cross-entropy` log sum_j exp z_j - z_label; `margin` max over j other than label of z_j - z_label;
+ * and `features` sum seed_i f_i over the feature maps f [channels, height, width], only where the classifier has a head.
  */
 export type LogitLoss =
   | { readonly kind: 'linear'; readonly seed: Float32Array }
+  | { readonly kind: 'features'; readonly seed: Float32Array }
   | { readonly kind: 'cross-entropy' | 'margin'; readonly label: number };
 
 export interface ScoredGradient {

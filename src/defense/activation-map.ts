@@ -95,7 +95,7 @@ export function resizeBilinear(
 }
 
 /** Where the places of one axis read: two samples and the share of the second. */
-function samples(from: number, to: number, alignment: Alignment) {
+export function samples(from: number, to: number, alignment: Alignment) {
   const low = new Uint32Array(to);
   const high = new Uint32Array(to);
   const fraction = new Float64Array(to);

@@ -157,7 +157,15 @@ class OnnxDifferentiableClassifier implements DifferentiableClassifier {
     const truth = new Float32Array(count * classes);
     const crossEntropy = new Float32Array(count);
     const margin = new Float32Array(count);
+    const { inputs, scores, gradient } = this.#network;
+    const size = inputs.features?.shape.reduce((product, dim) => product * dim, 1) ?? 0;
+    const features = new Float32Array(count * size);
     for (const [n, loss] of losses.entries()) {
+      if (loss.kind === 'features') {
+        if (loss.seed.length !== size) throw new Error(`the network has no feature maps of ${loss.seed.length} values`);
+        features.set(loss.seed, n * size);
+        continue;
+      }
       if (loss.kind === 'linear') {
         seed.set(loss.seed, n * classes);
         continue;
@@ -165,13 +173,15 @@ class OnnxDifferentiableClassifier implements DifferentiableClassifier {
       truth[n * classes + loss.label] = 1;
       (loss.kind === 'cross-entropy' ? crossEntropy : margin)[n] = 1;
     }
-    const { inputs, scores, gradient } = this.#network;
     const results = await this.#session.run({
       [this.#model.network.input.name]: new Tensor('float32', images, imageShape(this.#model, count)),
       [inputs.seed]: new Tensor('float32', seed, [count, classes]),
       [inputs.truth]: new Tensor('float32', truth, [count, classes]),
       [inputs.crossEntropy]: new Tensor('float32', crossEntropy, [count, 1]),
       [inputs.margin]: new Tensor('float32', margin, [count, 1]),
+      ...(inputs.features === undefined
+        ? {}
+        : { [inputs.features.name]: new Tensor('float32', features, [count, ...inputs.features.shape]) }),
     });
     return { scores: results[scores]!.data as Float32Array, gradient: results[gradient]!.data as Float32Array };
   }

@@ -4,9 +4,18 @@ import type { UniformSource } from '../defender.js';
 import type { Grid, Planes } from '../grid.js';
 import { applyForeign, type ForeignStep, type Step } from '../order.js';
 import type { DefenceSettings } from '../settings.js';
-import { traceDeflection } from './deflection.js';
+import { type TracedDeflection, traceDeflection } from './deflection.js';
 import { traceDenoising } from './denoise.js';
 import type { Traced } from './traced.js';
+
+export interface TracedRun {
+  readonly value: Planes;
+  /**
+   * @param cotangent gradient with respect to `value`
+   * @returns gradients with respect to the image, and to the values of the map by way of where pixels are deflected
+   */
+  back(cotangent: Planes): { readonly image: Planes; readonly map: Float64Array };
+}
 
 /**
  * Carries out one run, as the plain defender does. With its draws fixed a run is differentiable almost everywhere;
@@ -21,8 +30,8 @@ export function traceRun(
   settings: DefenceSettings,
   steps: readonly Step[],
   source: UniformSource,
-): Traced {
-  const traces: Traced[] = [];
+): TracedRun {
+  const traces: (Traced | TracedDeflection)[] = [];
   let value = rgb;
   for (const step of steps) {
     const traced =
@@ -34,7 +43,22 @@ export function traceRun(
     traces.push(traced);
     value = traced.value;
   }
-  return { value, back: cotangent => traces.reduceRight((slope, traced) => traced.back(slope), cotangent) };
+  return {
+    value,
+    back(cotangent) {
+      const [{ data }] = rgb;
+      const ofMap = new Float64Array(data.length);
+      let image = cotangent;
+      for (const traced of traces.toReversed()) {
+        if ('ofMap' in traced) {
+          const slopes = traced.ofMap(image);
+          for (let p = 0; p < slopes.length; p++) ofMap[p]! += slopes[p]!;
+        }
+        image = traced.back(image);
+      }
+      return { image, map: ofMap };
+    },
+  };
 }
 
 /** Foreign steps work in single precision, on values cut off to [0,1]. */
@@ -63,7 +87,8 @@ function traceForeign(step: ForeignStep, planes: Planes, source: UniformSource):
   };
 }
 
-function singles(planes: Planes): Float32Array {
+/** Planes as float32 [3, height, width]. */
+export function singles(planes: Planes): Float32Array {
   const size = planes[0].data.length;
   const values = new Float32Array(3 * size);
   planes.forEach(({ data }, channel) => {
@@ -72,7 +97,8 @@ function singles(planes: Planes): Float32Array {
   return values;
 }
 
-function doubles(values: Float32Array, [{ width, height }]: Planes): Planes {
+/** The way back, in the size of other planes. */
+export function doubles(values: Float32Array, [{ width, height }]: Planes): Planes {
   const size = width * height;
   const plane = (channel: number): Grid => ({
     width,

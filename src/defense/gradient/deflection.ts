@@ -6,8 +6,20 @@
 import type { ActivationMap } from '../../types.js';
 import type { UniformSource } from '../defender.js';
 import { type DeflectionSettings, drawDeflections } from '../deflection.js';
-import type { Planes } from '../grid.js';
+import type { Grid, Planes } from '../grid.js';
 import type { Traced } from './traced.js';
+
+export interface TracedDeflection extends Traced {
+  /**
+   * What the map would change: the derivative of the expectation over draws, to first order in the share of pixels that is
+   * drawn. A draw leaves p with probability M(p), so each of K / (width height) draws of p is worth the gradient there times
+   * what the pixel has more than its replacement has on average, which is the mean of the window.
+   *
+   * @param cotangent gradient with respect to `value`
+   * @returns gradient with respect to the map's values
+   */
+  ofMap(cotangent: Planes): Float64Array;
+}
 
 /** One value that was replaced. */
 interface Move {
@@ -23,7 +35,7 @@ export function traceDeflection(
   map: ActivationMap | undefined,
   settings: DeflectionSettings,
   source: UniformSource,
-): Traced {
+): TracedDeflection {
   const [{ width, height }] = rgb;
   const list = drawDeflections(width, height, map, settings, source);
   const value = rgb.map(plane => ({ ...plane, data: plane.data.slice() })) as unknown as Planes;
@@ -67,7 +79,43 @@ export function traceDeflection(
       }
       return left;
     },
+    ofMap(cotangent) {
+      const slopes = new Float64Array(width * height);
+      const share = settings.deflections / slopes.length;
+      cotangent.forEach(({ data }, channel) => {
+        const mean = windowMeans(rgb[channel]!, settings.window);
+        for (let p = 0; p < slopes.length; p++) slopes[p]! += share * data[p]! * (rgb[channel]!.data[p]! - mean[p]!);
+      });
+      return slopes;
+    },
   };
+}
+
+/** Mean over the window of each pixel, cut off at the border, by sums over the rectangle from the first pixel. */
+function windowMeans({ width, height, data }: Grid, window: number): Float64Array {
+  const stride = width + 1;
+  const sums = new Float64Array(stride * (height + 1));
+  for (let y = 0; y < height; y++) {
+    let row = 0;
+    for (let x = 0; x < width; x++) {
+      row += data[y * width + x]!;
+      sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1]! + row;
+    }
+  }
+  const means = new Float64Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const [top, bottom] = [Math.max(0, y - window), Math.min(height, y + window + 1)];
+    for (let x = 0; x < width; x++) {
+      const [left, right] = [Math.max(0, x - window), Math.min(width, x + window + 1)];
+      const sum =
+        sums[bottom * stride + right]! -
+        sums[top * stride + right]! -
+        sums[bottom * stride + left]! +
+        sums[top * stride + left]!;
+      means[y * width + x] = sum / ((bottom - top) * (right - left));
+    }
+  }
+  return means;
 }
 
 /** Places of the window of a pixel that lie inside the image. */

@@ -10,7 +10,7 @@ import type { Defender } from '../../defense/defender.js';
 import { createKernelDefender } from '../../defense/kernel/kernel-defender.js';
 import { toPlanar } from '../../defense/order.js';
 import { runRandom } from '../../defense/random.js';
-import { type DefenceSettings, PAPER_SETTINGS } from '../../defense/settings.js';
+import type { DefenceSettings } from '../../defense/settings.js';
 import { openModel } from '../../models/registry.js';
 import { openDifferentiable } from '../../models/runtimes.js';
 import type { DifferentiableClassifier, RgbImage } from '../../types.js';
@@ -24,7 +24,8 @@ import {
   unawareAttacker,
   whiteBoxAttacker,
 } from './attacker.js';
-import { contentHash, DefendedModel } from './defended-model.js';
+import { contentHash, DefendedModel, type NetworkCalls } from './defended-model.js';
+import { PlainModel } from './plain-model.js';
 import type { Access } from './rungs.js';
 
 /** What a climber is made of, as plain data: it travels to worker threads. */
@@ -122,14 +123,14 @@ export class Climber {
   /** @throws DeflectorError INFERENCE_FAILED */
   async climb(task: Climb): Promise<ClimbResult> {
     const { image, label, settings } = task;
-    const undefended = this.#model(UNDEFENDED);
-    const clean = topClass(await undefended.undefendedScores(image));
-    const defended = this.#model(settings);
+    const undefended = new PlainModel(this.#classifier);
+    const clean = topClass(await undefended.scores(image));
+    const defended = new DefendedModel(this.#classifier, this.#defender, settings);
     const made = clean === label ? await this.#attack(task, defended) : { image, gradients: 0, forward: 0 };
     const { l2Normalised, linf } = imageDistance(toPlanar(image), toPlanar(made.image));
     return {
       clean,
-      undefended: topClass(await undefended.undefendedScores(made.image)),
+      undefended: topClass(await undefended.scores(made.image)),
       defended: await defended.defendedLabel(made.image, settings.seed),
       ...{ l2: l2Normalised, linf, gradients: made.gradients, forward: made.forward },
     };
@@ -138,10 +139,6 @@ export class Climber {
   /** Frees the sessions; nothing may be in hand. */
   async close(): Promise<void> {
     await Promise.all([this.#classifier.dispose(), this.#surrogate?.dispose()]);
-  }
-
-  #model(settings: DefenceSettings): DefendedModel {
-    return new DefendedModel(this.#classifier, this.#defender, settings);
   }
 
   async #attack(task: Climb, defended: DefendedModel): Promise<Attacked> {
@@ -155,7 +152,7 @@ export class Climber {
         access.kind === 'queries'
           ? queryAttacker(defended, target)
           : await whiteBoxAttacker(defended, access, target, task.settings.seed);
-      return carriedOut(attacker, task, reach, defended);
+      return carriedOut(attacker, task, reach, defended.calls);
     }
     return this.#unawareOnce(target, task, reach);
   }
@@ -169,22 +166,20 @@ export class Climber {
     const name = JSON.stringify(rest);
     let made = this.#unaware.get(name);
     if (made === undefined) {
-      const model = this.#model(UNDEFENDED);
-      made = await carriedOut(unawareAttacker(model, target), task, reach, model);
+      const model = new PlainModel(task.access.kind === 'surrogate' ? this.#surrogate! : this.#classifier);
+      made = await carriedOut(unawareAttacker(model, target), task, reach, model.calls);
       this.#unaware.set(name, made);
     }
     return made;
   }
 }
 
-const UNDEFENDED: DefenceSettings = Object.freeze({ ...PAPER_SETTINGS, seed: '', order: Object.freeze([]) });
-
 /** Carries an attack out to its end, or to the first candidate that its attacker is content with. */
 async function carriedOut(
   { subject, found }: Attacker,
   task: Climb,
   reach: Reach,
-  { calls }: DefendedModel,
+  calls: NetworkCalls,
 ): Promise<Attacked> {
   const attack = ATTACKS.find(({ name }) => name === task.attack)!;
   const values = resolveParameters(attack, parametersOf(attack.name, task.budget));

@@ -153,16 +153,20 @@ function namesOf({ defence, rung, image }: LadderTask, { images }: LadderRequest
 
 /** All cells at all images, image by image. */
 async function tasksOf(request: LadderRequest): Promise<LadderTask[]> {
-  const { identity, preprocessing } = await openModel(request.model);
-  const surrogate = request.surrogate === undefined ? undefined : (await openModel(request.surrogate)).identity;
+  const { identity, preprocessing, labels } = await openModel(request.model);
+  const other = request.surrogate === undefined ? undefined : await openModel(request.surrogate);
+  if (other !== undefined && other.labels.length !== labels.length) {
+    throw invalid('the surrogate', `a model of the same ${labels.length} classes`, `one of ${other.labels.length}`);
+  }
+  const surrogate = other?.identity;
   const { budget, seed } = request;
   const cells = request.defences.flatMap(defence => {
     const settings: DefenceSettings = { ...defence.settings, at: 'model' };
     return rungsOf(defence, surrogate !== undefined).map(rung => {
       const access = simplest(rung.access, settings);
       const attacked = { access, attack: rung.attack, budget, seed };
-      const other = access.kind === 'surrogate' ? surrogate!.sha256 : '';
-      const whole = [LADDER_SCHEMA, identity.sha256, other, printDefence(settings), attacked];
+      const asked = access.kind === 'surrogate' ? surrogate!.sha256 : '';
+      const whole = [LADDER_SCHEMA, identity.sha256, asked, printDefence(settings), attacked];
       const cell = createHash('sha256').update(JSON.stringify(whole)).digest('hex').slice(0, 32);
       return { defence, rung, cell, climb: { ...attacked, settings } };
     });

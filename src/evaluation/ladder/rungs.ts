@@ -61,6 +61,8 @@ const WHITE_BOX: WhiteBox = {
   seed: 'secret',
 };
 
+const EXACT: WhiteBox = { ...WHITE_BOX, backward: 'exact' };
+
 function bpda(draws: number): Rung {
   return {
     rung: 2,
@@ -92,6 +94,76 @@ export const RUNGS: readonly Rung[] = Object.freeze([
     attack: DESCENT,
   },
   ...[1, 10, 20, 40].map(bpda),
+  {
+    rung: 3,
+    id: 'exact',
+    title: 'exact gradient, EOT over 10 draws',
+    knows: 'model and defence',
+    access: EXACT,
+    attack: DESCENT,
+  },
+  {
+    rung: 4,
+    id: 'map-aware',
+    title: 'exact gradient, through the activation map too',
+    knows: 'model and defence',
+    access: { ...EXACT, map: 'attacked' },
+    attack: DESCENT,
+  },
+  {
+    rung: 5,
+    id: 'vote-aware',
+    title: 'exact gradient, against the vote',
+    knows: 'model and defence',
+    access: { ...EXACT, objective: 'vote' },
+    attack: DESCENT,
+  },
+  {
+    rung: 6,
+    id: 'apgd-ce',
+    title: 'APGD-CE, exact gradient, EOT over 10 draws',
+    knows: 'model and defence',
+    access: EXACT,
+    attack: 'apgd-ce',
+  },
+  {
+    rung: 6,
+    id: 'apgd-dlr',
+    title: 'APGD-DLR, exact gradient, EOT over 10 draws',
+    knows: 'model and defence',
+    access: EXACT,
+    attack: 'apgd-dlr',
+  },
+  ...[
+    ['square', 'Square'],
+    ['spsa', 'SPSA'],
+    ['hopskipjump', 'HopSkipJump'],
+  ].map(
+    ([id, title]): Rung => ({
+      rung: 7,
+      id: id!,
+      title: `${title}, by queries`,
+      knows: id === 'hopskipjump' ? 'labels that the defence gives' : 'scores that the defence gives',
+      access: { kind: 'queries' },
+      attack: id,
+    }),
+  ),
+  {
+    rung: 8,
+    id: 'transfer',
+    title: 'PGD on another model',
+    knows: 'another model',
+    access: { kind: 'surrogate' },
+    attack: DESCENT,
+  },
+  {
+    rung: 9,
+    id: 'known-seed',
+    title: 'exact gradient, tried under the seed of the defence',
+    knows: 'model, defence and its seed',
+    access: { ...EXACT, seed: 'known' },
+    attack: DESCENT,
+  },
   {
     rung: 10,
     id: 'noise',

@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { comparatorSteps } from '../../../src/comparators/order.js';
 import { PLAIN_RGB } from '../../../src/defense/defender.js';
+import { drawDeflections } from '../../../src/defense/deflection.js';
+import { traceMap } from '../../../src/defense/gradient/activation-map.js';
 import { traceRun } from '../../../src/defense/gradient/defence.js';
 import { traceDenoising } from '../../../src/defense/gradient/denoise.js';
 import { WaveletTransform } from '../../../src/defense/gradient/wavelet-transform.js';
@@ -15,7 +17,7 @@ import { decompose, reconstruct } from '../../../src/defense/plain/wavelet-trans
 import { runRandom } from '../../../src/defense/random.js';
 import { type DefenceSettings, PAPER_SETTINGS } from '../../../src/defense/settings.js';
 import { waveletFilters } from '../../../src/defense/wavelet-filters.js';
-import type { ActivationMap, RgbImage } from '../../../src/types.js';
+import type { ActivationMap, ClassifierHead, FeatureMaps, RgbImage } from '../../../src/types.js';
 
 const random = (seed: number) => runRandom(`gradient ${seed}`, '0'.repeat(64), 0);
 
@@ -190,7 +192,12 @@ describe('a whole run with its transposed Jacobian', () => {
       assertNear(values, out, 1e-6);
       // Off the 8-bit grid: equal values share an extreme, and there is no derivative.
       const apart = plus(at, planesFrom(width, height, 9), 1e-3);
-      assertTransposed(apart, x => run(x).value, run(apart).back, name);
+      assertTransposed(
+        apart,
+        x => run(x).value,
+        cotangent => run(apart).back(cotangent).image,
+        name,
+      );
     });
   }
 
@@ -218,7 +225,14 @@ describe('a whole run with its transposed Jacobian', () => {
       const plane: Grid = { width, height, data };
       const at: Planes = [plane, plane, plane];
       const run = (rgb: Planes) => traceRun(rgb, undefined, settings, steps, random(11));
-      assertTransposed(at, x => run(x).value, run(at).back, step, 4e-4, 2e-3);
+      assertTransposed(
+        at,
+        x => run(x).value,
+        cotangent => run(at).back(cotangent).image,
+        step,
+        4e-4,
+        2e-3,
+      );
     });
   }
 
@@ -232,7 +246,71 @@ describe('a whole run with its transposed Jacobian', () => {
       random(1),
     );
     const cotangent = planesFrom(16, 16, 2);
-    for (const [c, { data }] of traced.back(cotangent).entries()) assertNear(data, cotangent[c]!.data, 1e-7);
+    for (const [c, { data }] of traced.back(cotangent).image.entries()) assertNear(data, cotangent[c]!.data, 1e-7);
+  });
+});
+
+describe('the map with the way back', () => {
+  const features: FeatureMaps = {
+    channels: 6,
+    width: 4,
+    height: 3,
+    data: Float32Array.from(noise(72, 21), value => value + 0.4),
+  };
+  const head: ClassifierHead = { classes: 7, channels: 6, weights: Float32Array.from(noise(42, 22)) };
+  const scores = Float32Array.from(noise(7, 23));
+
+  for (const map of ['rcam', 'cam'] as const) {
+    it(`${map}: is the slope of the map in the features`, () => {
+      const settings = { map, mapClasses: 5 };
+      const [width, height] = [21, 17];
+      const cotangent = noise(width * height, 24);
+      const gradient = traceMap(settings, features, head, scores, width, height).back(cotangent);
+      for (let seed = 1; seed <= 3; seed++) {
+        const direction = noise(72, 30 + seed);
+        const value = (h: number) => {
+          const data = features.data.map((feature, i) => feature + h * direction[i]!);
+          const made = traceMap(settings, { ...features, data }, head, scores, width, height).value!;
+          return made.data.reduce((sum, part, p) => sum + part * cotangent[p]!, 0);
+        };
+        const slope = (value(1e-3) - value(-1e-3)) / 2e-3;
+        const expected = gradient.reduce((sum, part, i) => sum + part * direction[i]!, 0);
+        assert.ok(Math.abs(slope - expected) < 2e-2 * Math.hypot(...gradient), `${slope} for ${expected}`);
+      }
+    });
+  }
+
+  it('by way of deflection: the slope of the mean over draws', () => {
+    // A few deflections of one image, averaged over many draws, at two maps that differ a little.
+    const [width, height] = [12, 10];
+    const settings: DefenceSettings = { ...PAPER_SETTINGS, seed: '', deflections: 2, window: 3, order: ['deflect'] };
+    const at = planesOf(photo(width, height, 4));
+    const cotangent = planesFrom(width, height, 6);
+    const steps = stepsOf(settings, comparatorSteps());
+    const direction = noise(width * height, 8).map(Math.abs);
+    const map = (h: number): ActivationMap => ({
+      width,
+      height,
+      data: Float32Array.from(direction, value => 0.4 + h * value),
+    });
+    const { map: slopes } = traceRun(at, map(0), settings, steps, random(1)).back(cotangent);
+    const expected = slopes.reduce((sum, slope, p) => sum + slope * direction[p]!, 0);
+    const RUNS = 20_000;
+    // The same draws for both maps: their difference is in the pixels that one deflects and the other does not.
+    const mean = (h: number) => {
+      let sum = 0;
+      for (let run = 0; run < RUNS; run++) {
+        const list = drawDeflections(width, height, map(h), settings, random(1000 + run));
+        for (let i = 0; i < list.count; i++) {
+          const [target, source] = [list.targets[i]!, list.sources[i]!];
+          for (const [c, { data }] of at.entries())
+            sum += cotangent[c]!.data[target]! * (data[source]! - data[target]!);
+        }
+      }
+      return sum / RUNS;
+    };
+    const slope = (mean(0.4) - mean(-0.4)) / 0.8;
+    assert.ok(Math.abs(slope - expected) < 0.15 * Math.abs(expected) + 5e-3, `${slope} for ${expected}`);
   });
 });
 

@@ -30,12 +30,13 @@ const OLDEST_OPSET = 11;
 const BEYOND_SCORES = 1e30;
 
 /**
- * The tensors that the gradient network takes beside the image. With scores z [N, classes] its loss is, for each image,
+ * The tensors that the gradient network takes beside the image. With scores z [N, classes] and feature maps f its loss is,
+ * for each image,
  *
  *     sum_j seed_j z_j + crossEntropy (log sum_j exp z_j - sum_j truth_j z_j)
- *                      + margin (max over j with truth_j = 0 of z_j - sum_j truth_j z_j)
+ *                      + margin (max over j with truth_j = 0 of z_j - sum_j truth_j z_j) + sum_i features_i f_i
  *
- * so with a one-hot `truth` the last two are the cross-entropy and the margin by which the class loses.
+ * so with a one-hot `truth` the cross-entropy and the margin are those by which the class loses.
  */
 export interface LossInputs {
   /** [N, classes] */
@@ -46,6 +47,8 @@ export interface LossInputs {
   readonly crossEntropy: string;
   /** [N, 1] */
   readonly margin: string;
+  /** [N, ...shape]; absent where the network has no feature maps that an activation map is made from. */
+  readonly features: { readonly name: string; readonly shape: readonly [number, number, number] } | undefined;
 }
 
 /** A network that gives gradients. */
@@ -96,7 +99,11 @@ export function differentiate(network: Network): Differentiation {
   return {
     shapes: shapeNetwork(graph, path, prefix),
     batches: input.batch === undefined ? [2, 3] : [input.batch],
-    finish: measured => finish({ graph, opset, prefix, path, differentiable, logits, image: input.name }, measured),
+    finish: measured =>
+      finish(
+        { graph, opset, prefix, path, differentiable, logits, image: input.name, features: network.head?.features },
+        measured,
+      ),
   };
 }
 
@@ -108,6 +115,8 @@ interface Begun {
   readonly differentiable: ReadonlySet<string>;
   readonly logits: string;
   readonly image: string;
+  /** Tensor with the feature maps of the head. */
+  readonly features: string | undefined;
 }
 
 function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly number[]>[]): GradientNetwork {
@@ -121,10 +130,12 @@ function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly nu
   if (shape.length < 2 || shape.slice(2).some(dim => dim !== 1)) {
     throw unsupported(`The scores ${quote(logits)} are no list for each image: [${shape.join(', ')}]`);
   }
-  const { scores, inputs, seed } = lossHead(write, logits, shape);
+  const { scores, inputs: ofScores, seed } = lossHead(write, logits, shape);
+  const inputs: LossInputs = { ...ofScores, features: featuresInput(begun, shapes, write) };
   // Copies, because a rule may ask its node for one output more.
   const copies = new Map(path.map(node => [node, create(NodeSchema, { ...node, output: [...node.output] })]));
   const gradients = new Map([[logits, seed]]);
+  if (inputs.features !== undefined) gradients.set(begun.features!, inputs.features.name);
   for (const node of [...path].reverse()) {
     const outputs = node.output.map(name => gradients.get(name));
     if (outputs.every(gradient => gradient === undefined)) continue;
@@ -147,8 +158,9 @@ function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly nu
     initializer: [...graph.graph.initializer, ...write.initializers],
     input: [
       ...graph.graph.input.map(input => (input.name === begun.image ? withImages(input, images) : input)),
-      ...[inputs.seed, inputs.truth].map(name => matrix(name, images, shape[1]!)),
-      ...[inputs.crossEntropy, inputs.margin].map(name => matrix(name, images, 1)),
+      ...[inputs.seed, inputs.truth].map(name => perImage(name, images, [shape[1]!])),
+      ...[inputs.crossEntropy, inputs.margin].map(name => perImage(name, images, [1])),
+      ...(inputs.features === undefined ? [] : [perImage(inputs.features.name, images, inputs.features.shape)]),
     ],
     output: [scores, gradient].map(name => create(ValueInfoSchema, { name })),
   });
@@ -172,7 +184,7 @@ function lossHead(
   write: GraphWriter,
   logits: string,
   shape: readonly number[],
-): { scores: string; inputs: LossInputs; seed: string } {
+): { scores: string; inputs: Omit<LossInputs, 'features'>; seed: string } {
   const classes = shape[1]!;
   // 0 keeps the dimension in that place.
   const scores = shape.length === 2 ? logits : write.reshape(logits, [0, classes]);
@@ -191,6 +203,18 @@ function lossHead(
   const losses = write.add(term(inputs.crossEntropy, probabilities), term(inputs.margin, oneHot));
   const seed = write.add(inputs.seed, losses);
   return { scores, inputs, seed: shape.length === 2 ? seed : write.reshape(seed, [0, ...shape.slice(1)]) };
+}
+
+/** The input by which the loss looks at the feature maps. */
+function featuresInput(
+  { features, differentiable }: Begun,
+  shapes: ReadonlyMap<string, MeasuredShape>,
+  write: GraphWriter,
+): LossInputs['features'] {
+  const { dims, varies } = shapes.get(features ?? '') ?? {};
+  if (features === undefined || !differentiable.has(features) || dims?.length !== 4) return undefined;
+  if (varies!.slice(1).includes(true)) return undefined;
+  return { name: write.name('features'), shape: [dims[1]!, dims[2]!, dims[3]!] };
 }
 
 /** What a softmax at the end reads. */
@@ -238,9 +262,12 @@ function shapeNetwork(graph: IndexedGraph, path: readonly Node[], prefix: string
   return { bytes: toBinary(ModelSchema, create(ModelSchema, { ...graph.model, graph: whole })), outputs };
 }
 
-/** float32 [images, columns] */
-function matrix(name: string, images: string, columns: number): ValueInfo {
-  const sizes = [{ case: 'dimParam', value: images } as const, { case: 'dimValue', value: BigInt(columns) } as const];
+/** float32 [images, ...shape] */
+function perImage(name: string, images: string, shape: readonly number[]): ValueInfo {
+  const sizes = [
+    { case: 'dimParam', value: images } as const,
+    ...shape.map(size => ({ case: 'dimValue', value: BigInt(size) }) as const),
+  ];
   const dim = sizes.map(value => create(DimensionSchema, { value }));
   const tensorType = create(TensorTypeSchema, { elemType: 1, shape: create(ShapeSchema, { dim }) });
   return create(ValueInfoSchema, { name, type: create(TypeSchema, { tensorType }) });

@@ -50,6 +50,24 @@ describe('the gradient of the bundled model', () => {
     });
   }
 
+  it('of the feature maps, weighed as the head weighs them, is that of a score', async () => {
+    // z_c = bias_c + sum_k w[c,k] mean(f_k): the head is linear in the means of the maps.
+    const { head } = classifier;
+    const { features } = await classifier.classify(image, 1, true);
+    const area = features!.width * features!.height;
+    const seed = Float32Array.from(
+      { length: features!.data.length },
+      (_, i) => head!.weights[golden.label * head!.channels + Math.floor(i / area)]! / area,
+    );
+    const one = new Float32Array(1000);
+    one[golden.label] = 1;
+    const { gradient } = await classifier.gradient(image, [{ kind: 'features', seed }]);
+    const { gradient: expected } = await classifier.gradient(image, [{ kind: 'linear', seed: one }]);
+    const typical = Math.hypot(...chunkNorms(expected)) / Math.sqrt(PIXELS);
+    const worst = gradient.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
+    assert.ok(worst < 1e-3 * typical, `differs by ${worst / typical} of a typical value`);
+  });
+
   it('is the slope of the loss along random directions', async () => {
     const seed = Float32Array.from({ length: 1000 }, (_, j) => Math.sin(j * 1.3));
     const loss: LogitLoss = { kind: 'linear', seed };
