@@ -5,7 +5,7 @@ import type { Grid, Planes } from '../grid.js';
 import { applyForeign, type ForeignStep, type Step } from '../order.js';
 import type { DefenceSettings } from '../settings.js';
 import { type TracedDeflection, traceDeflection } from './deflection.js';
-import { traceDenoising } from './denoise.js';
+import { traceDenoiseStep } from './denoise-step.js';
 import type { Traced } from './traced.js';
 
 export interface TracedRun {
@@ -38,7 +38,7 @@ export function traceRun(
       step === 'deflect'
         ? traceDeflection(value, map, settings, source)
         : step === 'denoise'
-          ? traceDenoising(value, settings, { strength: 1 })
+          ? traceDenoiseStep(value, map, settings, source)
           : traceForeign(step, value, source);
     traces.push(traced);
     value = traced.value;

@@ -61,7 +61,7 @@ export class DefendedModel {
     const { width, height } = classifier.preprocessing;
     this.settings = { ...settings, at: 'model' };
     this.#steps = stepsOf(this.settings, comparatorSteps());
-    this.isRandom = this.#steps.some(isRandom);
+    this.isRandom = this.#steps.some(step => isRandom(step, this.settings));
     this.#classifier = classifier;
     this.#defender = defender;
     this.#format = tensorFormat(classifier.preprocessing);

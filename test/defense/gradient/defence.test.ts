@@ -176,6 +176,9 @@ describe('a whole run with its transposed Jacobian', () => {
     ['mean of the window', { replace: 'mean', map: 'uniform' }],
     ["mean of the window, the authors' rule", { replace: 'mean', deflection: 'official' }],
     ['dense deflection, modern shrinkage', { deflections: 2000, window: 3, variant: 'modern' }],
+    ['spinning on shifted grids, strength drawn', { spin: 3, strength: [0.5, 2] }],
+    ['spared by the map', { spare: 0.7, threshold: 'soft', wavelet: 'db2' }],
+    ['spared by the map on shifted grids', { spare: 0.5, spin: 2, variant: 'modern' }],
     ['deflection twice', { order: ['deflect', 'denoise', 'deflect'] }],
   ];
   for (const [name, given] of RUNS) {
