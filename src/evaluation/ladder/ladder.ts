@@ -27,7 +27,7 @@ import { createHash } from 'node:crypto';
 import { comparatorSteps } from '../../comparators/order.js';
 import { printDefence } from '../../config/settings.js';
 import { isRandom, stepsOf } from '../../defense/order.js';
-import { type DefenceSettings, usesMap } from '../../defense/settings.js';
+import { type DefenceSettings, PAPER_SETTINGS, usesMap } from '../../defense/settings.js';
 import { invalid } from '../../errors.js';
 import { openModel } from '../../models/registry.js';
 import type { RgbImage } from '../../types.js';
@@ -166,7 +166,7 @@ async function tasksOf(request: LadderRequest): Promise<LadderTask[]> {
       const access = simplest(rung.access, settings);
       const attacked = { access, attack: rung.attack, budget, seed };
       const asked = access.kind === 'surrogate' ? surrogate!.sha256 : '';
-      const whole = [LADDER_SCHEMA, identity.sha256, asked, printDefence(settings), attacked];
+      const whole = [LADDER_SCHEMA, identity.sha256, asked, unlikePaper(settings), attacked];
       const cell = createHash('sha256').update(JSON.stringify(whole)).digest('hex').slice(0, 32);
       return { defence, rung, cell, climb: { ...attacked, settings } };
     });
@@ -179,6 +179,14 @@ async function tasksOf(request: LadderRequest): Promise<LadderTask[]> {
     const sha256 = contentHash(pixels);
     return cells.map(({ climb, ...cell }) => ({ ...cell, image, sha256, climb: { ...climb, image: pixels, label } }));
   });
+}
+
+/** What differs from the paper's settings: what was done stays good where a setting is added that changes nothing. */
+function unlikePaper(settings: DefenceSettings): readonly unknown[] {
+  const usual = printDefence({ ...PAPER_SETTINGS, seed: '' });
+  return Object.entries(printDefence(settings)).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(usual[name]),
+  );
 }
 
 function rungsOf({ rungs, settings }: LadderDefence, surrogate: boolean): readonly Rung[] {
