@@ -5,13 +5,14 @@
  *
  * Processor time, so that a busy machine gives the same ratio. Prints JSON.
  */
+import { requireOnnx } from '../src/models/model.js';
 import { createOnnxDifferentiableClassifier } from '../src/models/onnx-gradient.js';
 import { openModel } from '../src/models/registry.js';
 import type { LogitLoss } from '../src/types.js';
 
 const ROUNDS = 40;
 
-const model = await openModel(process.argv[2] ?? 'efficientnet-lite0');
+const model = requireOnnx(await openModel(process.argv[2] ?? 'efficientnet-lite0'));
 const classifier = await createOnnxDifferentiableClassifier(model, { provider: 'cpu', runtime: 'onnxruntime-cpu' });
 const size = 3 * model.preprocessing.width * model.preprocessing.height;
 

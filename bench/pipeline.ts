@@ -9,6 +9,7 @@
  */
 import { join } from 'node:path';
 import { availableCores } from '../src/config/cores.js';
+import { requireOnnx } from '../src/models/model.js';
 import { openModel } from '../src/models/registry.js';
 import { type BareLoop, type LoopRate, openBareLoops } from './lib/bound.js';
 import { atLeast, benchCommand, runBenchCommand } from './lib/command.js';
@@ -40,7 +41,7 @@ interface Round {
 async function measure(options: Options): Promise<unknown> {
   const { threads, images } = options;
   const settings = options.earlyStop.split(',');
-  const model = await openModel(options.model);
+  const model = requireOnnx(await openModel(options.model));
   return withScratch(async scratch => {
     const folder = await folderOf(await imagesOf(options.data), images, join(scratch, 'images'));
     const files = await imagesOf(folder);

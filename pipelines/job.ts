@@ -14,7 +14,8 @@
  */
 import { defenceRecord, printFlags, printSettings, type ResolvedOptions } from '../src/config/settings.js';
 import { DefendPool } from '../src/engine/defend-pool.js';
-import type { EngineInfo, EngineSpec } from '../src/engine/engine.js';
+import type { EngineInfo } from '../src/engine/engine.js';
+import { engineSpecOf } from '../src/engine/engine-spec.js';
 import { DeflectorError } from '../src/errors.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { decoderFor } from '../src/images/decoder.js';
@@ -126,18 +127,8 @@ async function runConnected(
     s3,
   });
   const record = defenceRecord(options);
-  const spec: EngineSpec = {
-    model: options.model,
-    localizer: options.localizer,
-    runtime: options.runtime,
-    graph: options.graph,
-    settings: options.defence,
-    record,
-    maximumBatch: options.batch,
-    threads: 1,
-  };
   const starting = request.health?.addReadiness('model', () => 'starting');
-  const pool = await DefendPool.start(spec, options.threads, request.stages);
+  const pool = await DefendPool.start(engineSpecOf(options), options.threads, request.stages);
   const watched = request.health?.addLiveness('threads', () => stuck(pool));
   starting?.();
   try {
@@ -345,7 +336,7 @@ class Job {
 
   #summary(status: RunSummary['status']): RunSummary {
     const { inputs, options, out } = this.#request;
-    const { model, localizer, runtime } = this.#pool.info;
+    const { model, localizer, runtime, device } = this.#pool.info;
     return {
       schema: RUN_SCHEMA,
       status,
@@ -354,6 +345,7 @@ class Job {
       model,
       ...(localizer === undefined ? {} : { localizer }),
       runtime,
+      ...(device === undefined ? {} : { device }),
       threads: options.threads,
       recipe: options.recipe,
       seed: options.defence.seed,

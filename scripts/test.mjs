@@ -9,6 +9,7 @@ import { provideRedisServer } from './lib/redis-server.mjs';
 import { runTests } from './lib/run-tests.mjs';
 import { provideS3Server } from './lib/s3-server.mjs';
 import { build, install, root } from './lib/steps.mjs';
+import { provideTensorflow } from './lib/tensorflow.mjs';
 
 /** Share of the lines of src/ that the tests must run, in percent. */
 const COVERAGE = 90;
@@ -32,6 +33,7 @@ if (needs('playwright-core')) provideBrowser();
 if (needs('helpers/s3-server')) provideS3Server();
 if (needs('helpers/redis-server') || needs('helpers/distributed') || needs('./schedule.js')) provideRedisServer();
 if (needs('helpers/prometheus')) providePrometheus();
+if (needs('helpers/tensorflow')) process.env.DEFLECTOR_TENSORFLOW ||= provideTensorflow();
 build();
 
 const checks = { passed: 0, failed: 0 };

@@ -89,11 +89,29 @@ export interface ModelIdentity {
   readonly sha256: string;
 }
 
+/** A device other than the CPU that proved to compute a model. */
+export interface Device {
+  /** Which one, from 0, as its driver counts them. */
+  readonly index: number;
+  /** The name that its driver gives; `undefined` where nothing tells it. */
+  readonly name: string | undefined;
+  /** Bytes. */
+  readonly memory: number | undefined;
+  /** Version of its driver. */
+  readonly driver: string | undefined;
+  /** Operators of one batch that ran on the device, and that stayed on the host; `undefined` where the runtime does not tell. */
+  readonly operators: { readonly device: number; readonly host: number } | undefined;
+  /** Milliseconds that one image took when the device was tried. */
+  readonly ms: number;
+}
+
 /** Port: a model made live by a runtime. One instance serves one caller at a time; batches only, no state between calls. */
 export interface Classifier {
   readonly model: ModelIdentity;
   /** What executes it, for people and metrics: `onnxruntime-cpu` ... */
   readonly runtime: string;
+  /** The device that proved to compute it; absent on the CPU. */
+  readonly device?: Device | undefined;
   readonly preprocessing: Preprocessing;
   readonly labels: readonly Label[];
   /** Present when the network ends in convolution, global pooling and a linear classifier: then it can make activation maps. */

@@ -1,7 +1,8 @@
 /** Entry of the process that works on suspect images (see isolation.ts): one job, one image at a time. */
 import { type Engine, openEngine } from '../src/engine/engine.js';
+import { engineSpecOf } from '../src/engine/engine-spec.js';
 import { hardenDecoder } from '../src/images/decode.js';
-import { silenceOnnxRuntime } from '../src/models/onnx-runtime.js';
+import { prepareRuntimes } from '../src/models/native-runtimes.js';
 import { openModel } from '../src/models/registry.js';
 import { toVerdictError } from '../src/stages/common.js';
 import { failedVerdict } from '../src/stages/defend.js';
@@ -10,7 +11,7 @@ import { storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
 import type { FetchedImage, Verdict } from '../src/types.js';
 import type { FromIsolated, ToIsolated } from './isolation.js';
-import { checkModels, engineSpecOf, fetchPortsOf, optionsOf } from './job-engine.js';
+import { checkModels, fetchPortsOf, optionsHere, optionsOf } from './job-engine.js';
 
 let engine: Engine | undefined;
 let fetching: { readonly ports: FetchPorts; readonly limits: FetchLimits } | undefined;
@@ -38,10 +39,11 @@ process.on('disconnect', () => process.exit());
 
 async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 'job' }>): Promise<void> {
   hardenDecoder();
-  silenceOnnxRuntime();
-  const options = optionsOf(job);
+  const options = work === 'fetch' ? optionsOf(job) : optionsHere(job, worker);
   if (work !== 'fetch') {
-    engine = await openEngine(engineSpecOf(options, worker.batch));
+    const spec = engineSpecOf(options, worker);
+    prepareRuntimes(spec);
+    engine = await openEngine(spec);
     checkModels(job, engine.info);
   }
   if (work === 'defend') return;

@@ -12,7 +12,7 @@ import { type FailedImage, type FetchedImage, type JobItem, VERDICT_SCHEMA, type
 import type { WorkerOptions } from './stage.js';
 
 /** What of a worker's settings the process needs. `imageLimit`: seconds that one image may take. */
-export type IsolationOptions = Pick<WorkerOptions, 'batch' | 'imageLimit' | keyof S3Options>;
+export type IsolationOptions = Pick<WorkerOptions, 'batch' | 'runtime' | 'device' | 'imageLimit' | keyof S3Options>;
 
 /** Which stages the process is for: a fetch stage of its own has no model. */
 export type IsolatedWork = 'fetch' | 'defend' | 'both';

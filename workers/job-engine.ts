@@ -1,9 +1,10 @@
 /** What a worker makes of a job's record: its settings, an engine for them, its stores. */
 import { createHash } from 'node:crypto';
 import { runtimeVersions } from '../pipelines/versions.js';
-import { defenceRecord, type ResolvedOptions, resolveSettings } from '../src/config/settings.js';
+import { type ResolvedOptions, resolveSettings } from '../src/config/settings.js';
 import { DefendPool } from '../src/engine/defend-pool.js';
-import type { EngineInfo, EngineSpec } from '../src/engine/engine.js';
+import type { EngineInfo } from '../src/engine/engine.js';
+import { engineSpecOf } from '../src/engine/engine-spec.js';
 import { DeflectorError } from '../src/errors.js';
 import { decoderFor } from '../src/images/decoder.js';
 import type { Job, JobDefender } from '../src/jobs/job.js';
@@ -12,6 +13,7 @@ import type { FetchPorts } from '../src/stages/fetch.js';
 import { SILENT, type StageObserver } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 import type { ModelIdentity, Preprocessing } from '../src/types.js';
+import type { WorkerOptions } from './stage.js';
 
 /** Jobs whose engines are kept live at a time. */
 const ENGINES_KEPT = 2;
@@ -23,11 +25,17 @@ export function optionsOf(job: Job): ResolvedOptions {
   return resolveSettings({ flags: job.settings });
 }
 
-/** @param batch most runs in one call of the model */
-export function engineSpecOf(options: ResolvedOptions, batch: number): EngineSpec {
-  const { model, localizer, runtime, graph, defence } = options;
-  const record = defenceRecord(options);
-  return { model, localizer, runtime, graph, settings: defence, record, maximumBatch: batch, threads: 1 };
+/**
+ * The settings that a job is defended with here: where it leaves the runtime open, the worker's.
+ *
+ * @throws DeflectorError WORKER_UNFIT where job and worker name different runtimes
+ */
+export function optionsHere(job: Job, worker: Pick<WorkerOptions, 'runtime'>): ResolvedOptions {
+  const options = optionsOf(job);
+  if (worker.runtime === 'auto' || worker.runtime === options.runtime) return options;
+  if (options.runtime === 'auto') return { ...options, runtime: worker.runtime };
+  const message = `The job ${job.name} asks for the runtime ${options.runtime}, but this worker was started for ${worker.runtime}`;
+  throw new DeflectorError('WORKER_UNFIT', message);
 }
 
 /**
@@ -78,10 +86,12 @@ export interface JobEngine {
   readonly defender: JobDefender;
 }
 
+/** What a worker says for itself. */
+type WorkerSettings = Pick<WorkerOptions, 'threads' | 'batch' | 'runtime' | 'device'>;
+
 /** Engines by the settings of their jobs: jobs that differ in their images only share one. The one used longest ago goes first. */
 export class JobEngines {
-  readonly #threads: number;
-  readonly #batch: number;
+  readonly #worker: WorkerSettings;
   readonly #openStore: OpenStore;
   readonly #observer: StageObserver;
   #fault: string | undefined;
@@ -93,11 +103,10 @@ export class JobEngines {
   readonly #closing = new Set<Promise<unknown>>();
 
   /** @param worker the settings of the worker, not of the job */
-  constructor(worker: Pick<ResolvedOptions, 'threads' | 'batch'>, openStore: OpenStore, observer: StageObserver) {
+  constructor(worker: WorkerSettings, openStore: OpenStore, observer: StageObserver) {
     this.#openStore = openStore;
     this.#observer = observer;
-    this.#threads = worker.threads;
-    this.#batch = worker.batch;
+    this.#worker = worker;
   }
 
   /** Why the job that was asked for last cannot be done here. */
@@ -125,12 +134,15 @@ export class JobEngines {
 
   async #open(job: Job): Promise<JobEngine> {
     try {
-      const options = this.#ready.get(job.id)?.options ?? optionsOf(job);
+      const options = this.#ready.get(job.id)?.options ?? optionsHere(job, this.#worker);
       const pool = await this.#pool(job, options);
       const before = this.#ready.get(job.id);
       if (before?.pool === pool) return before;
       checkModels(job, pool.info);
-      const defender = { runtime: pool.info.runtime, threads: this.#threads, versions: runtimeVersions() };
+      const { runtime, device } = pool.info;
+      const { threads } = this.#worker;
+      const known = { runtime, ...(device === undefined ? {} : { device }) };
+      const defender = { ...known, threads, versions: runtimeVersions() };
       const ports = fetchPortsOf(job, options, pool.info.preprocessing, this.#openStore, this.#observer);
       const engine = { options, pool, ports, defender };
       this.#ready.set(job.id, engine);
@@ -164,7 +176,7 @@ export class JobEngines {
   }
 
   async #start(options: ResolvedOptions): Promise<DefendPool> {
-    const pool = await DefendPool.start(engineSpecOf(options, this.#batch), this.#threads, this.#observer);
+    const pool = await DefendPool.start(engineSpecOf(options, this.#worker), this.#worker.threads, this.#observer);
     this.#pools.add(pool);
     return pool;
   }

@@ -30,6 +30,8 @@ export interface WorkerOptions extends S3Options {
   readonly scratchExpiry: number;
   readonly threads: number;
   readonly batch: number;
+  readonly runtime: ResolvedOptions['runtime'];
+  readonly device: number;
 }
 
 /** A worker of one stage at work. */

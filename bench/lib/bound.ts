@@ -3,7 +3,7 @@
  * Runtime on a batch that stays the same, in the ways that can be the fastest.
  */
 import { Worker } from 'node:worker_threads';
-import type { Model } from '../../src/models/model.js';
+import type { OnnxModel } from '../../src/models/model.js';
 import type { LoopRequest, LoopWork } from './bound-thread.js';
 
 export interface LoopRate {
@@ -26,7 +26,7 @@ export interface BareLoops {
 }
 
 /** Opens the sessions and does one pass in each. */
-export async function openBareLoops(model: Model, cores: number, batches: readonly number[]): Promise<BareLoops> {
+export async function openBareLoops(model: OnnxModel, cores: number, batches: readonly number[]): Promise<BareLoops> {
   const { network, preprocessing } = model;
   const { width, height } = preprocessing;
   const work = {

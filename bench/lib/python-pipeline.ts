@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
-import type { Model } from '../../src/models/model.js';
+import type { OnnxModel } from '../../src/models/model.js';
 import { fromRoot } from './folders.js';
 import { pythonFor } from './python.js';
 
@@ -37,7 +37,7 @@ export class PythonPipeline {
    * @returns why it cannot be, where Python or its packages are not there
    * @throws Error where the script fails
    */
-  static async start(model: Model, processes: number, scratch: string): Promise<PythonPipeline | string> {
+  static async start(model: OnnxModel, processes: number, scratch: string): Promise<PythonPipeline | string> {
     const { head, output, session } = model.network;
     if (head?.linear === undefined) return 'The model has no linear head to make activation maps from.';
     const python = pythonFor('pipeline.txt');

@@ -1,12 +1,14 @@
 /** What `deflector defend` and `deflector explain` do once they are called: one image, in this process. */
 import { basename, dirname, extname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { defenceRecord, type ResolvedOptions } from '../config/settings.js';
+import type { ResolvedOptions } from '../config/settings.js';
 import { openEngine } from '../engine/engine.js';
+import { engineSpecOf } from '../engine/engine-spec.js';
 import { DeflectorError, invalid } from '../errors.js';
 import { hardenDecoder } from '../images/decode.js';
 import { decoderFor } from '../images/decoder.js';
 import { encodeNpy, encodePng } from '../images/write.js';
+import { prepareRuntimes } from '../models/native-runtimes.js';
 import { drawPanel, type PanelOptions } from '../report/panel.js';
 import { terminalStyle } from '../report/terminal-style.js';
 import { visibleText } from '../report/visible-text.js';
@@ -104,16 +106,9 @@ async function defendFile(path: string, options: ResolvedOptions, wanted: Wanted
   for await (const item of inputs.items()) if (items.push(item) > 1) break;
   const [item] = items;
   if (item === undefined || items.length > 1) throw invalid('IMAGE', 'one image file', path);
-  const engine = await openEngine({
-    model: options.model,
-    localizer: options.localizer,
-    runtime: options.runtime,
-    graph: options.graph,
-    settings: options.defence,
-    record: defenceRecord(options),
-    maximumBatch: options.batch,
-    threads: options.threads,
-  });
+  const spec = engineSpecOf(options, options, options.threads);
+  prepareRuntimes(spec);
+  const engine = await openEngine(spec);
   try {
     const decode = decoderFor(engine.info.preprocessing, options.defence.at, options);
     const ports = { stores: inputs.stores, decode, clock: systemClock };

@@ -53,12 +53,15 @@ export function registerModels(program: Command): void {
 
   const adding = models
     .command('add')
-    .argument('<source>', 'folder with config.json, preprocessor_config.json and onnx/model.onnx, or an .onnx file')
+    .argument(
+      '<source>',
+      'folder with config.json, preprocessor_config.json and onnx/model.onnx or tfjs/model.json; or a bare network: an .onnx file, a model.json',
+    )
     .description('copy a model to the folder of added models, record its digest and check it')
     .option('--name <name>', 'what it will be called (default: the name of the folder or file)')
     .option('--overwrite', 'replace a model of the same name')
     .option('--recipe <name>', 'recipe that is recommended for it')
-    .optionsGroup('What a bare .onnx file does not say (asked for where there is a terminal):')
+    .optionsGroup('What a bare network does not say (asked for where there is a terminal):')
     .option('--labels <file>', 'names of the classes: one a line, or JSON')
     .option('--mean <r,g,b>', 'mean of each channel on the [0,1] scale')
     .option('--std <r,g,b>', 'standard deviation of each channel on the [0,1] scale')

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
 import { WAVELET_NAMES } from '../defense/wavelet-filters.js';
+import { RUNTIME_NAMES } from '../models/runtime-names.js';
 import { LANES, MAX_CHUNK } from '../queue/queue.js';
 import { availableCores } from './cores.js';
 import { RECIPE_NAMES, type Recipe } from './recipes.js';
@@ -137,7 +138,13 @@ export const SETTINGS = {
     'name or folder of the model that makes the activation map',
     'the model itself',
   ),
-  runtime: setting('model', oneOf(['auto', 'onnxruntime-cpu']), 'auto', 'what executes the model'),
+  runtime: setting(
+    'model',
+    oneOf(['auto', ...RUNTIME_NAMES]),
+    'auto',
+    "what executes the model; auto takes the CPU, by the runtime of the model's format",
+  ),
+  device: setting('model', integer(0, 63), 0, 'which GPU, counted from 0, where the runtime uses one'),
   graph: setting(
     'model',
     oneOf(['auto', 'on', 'half', 'off']),
@@ -270,11 +277,15 @@ export const JOB_SETTING_NAMES = SETTING_NAMES.filter(name => !DEPLOYMENT_GROUPS
 
 /** Settings that change how a job is carried out but not one byte of its results. */
 const FREE_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
-  name => SETTINGS[name].group === 'storage' || ['threads', 'batch', 'gallery', 'maxErrors', 'quiet'].includes(name),
+  name =>
+    SETTINGS[name].group === 'storage' ||
+    ['threads', 'device', 'batch', 'gallery', 'maxErrors', 'quiet'].includes(name),
 );
 
 /** Settings that say nothing to a distributed job: workers have threads of their own, and its results are exported. */
-export const EMBEDDED_SETTINGS: readonly SettingName[] = ['threads', 'batch', 'emit', 'gallery', 'maxErrors', 'quiet'];
+export const EMBEDDED_SETTINGS: readonly SettingName[] = [
+  ...(['threads', 'device', 'batch', 'emit', 'gallery', 'maxErrors', 'quiet'] as const),
+];
 
 /** Settings that are no part of a distributed job's record: each worker reaches S3 by its own. */
 export const UNRECORDED_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(

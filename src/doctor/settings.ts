@@ -6,7 +6,7 @@ import { suggest } from '../suggest.js';
 import type { Examination } from './finding.js';
 
 /** Variables that are no settings. */
-const OTHER_VARIABLES = ['DEFLECTOR_CONFIG', 'DEFLECTOR_MODELS', 'DEFLECTOR_REDIS_URL'];
+const OTHER_VARIABLES = ['DEFLECTOR_CONFIG', 'DEFLECTOR_MODELS', 'DEFLECTOR_REDIS_URL', 'DEFLECTOR_TENSORFLOW'];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

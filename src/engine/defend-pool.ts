@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { DeflectorError, type ErrorCode } from '../errors.js';
-import { silenceOnnxRuntime } from '../models/onnx-runtime.js';
+import { prepareRuntimes } from '../models/native-runtimes.js';
 import type { DefendOutcome, Wanted } from '../stages/defend.js';
 import { type ModelCall, SILENT, type StageObserver } from '../stages/observer.js';
 import { type FetchedImage, VERDICT_SCHEMA } from '../types.js';
@@ -73,7 +73,7 @@ export class DefendPool {
    * @throws DeflectorError what opening the model throws; WORKER_LOST where a thread cannot be started
    */
   static async start(spec: EngineSpec, threads: number, observer: StageObserver = SILENT): Promise<DefendPool> {
-    silenceOnnxRuntime();
+    prepareRuntimes(spec);
     const starts = await Promise.allSettled(Array.from({ length: threads }, () => DefendThread.start(spec, observer)));
     const started = starts.flatMap(start => (start.status === 'fulfilled' ? [start.value] : []));
     const failure = starts.find(start => start.status === 'rejected');

@@ -8,7 +8,7 @@ import { type GraphMode, openClassifier, openRunClassifier } from '../models/run
 import { systemClock } from '../stages/common.js';
 import { DefendEngine, type DefendOutcome, type Wanted } from '../stages/defend.js';
 import type { ModelCall } from '../stages/observer.js';
-import type { FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
+import type { Device, FetchedImage, Label, Localizer, ModelIdentity, Preprocessing } from '../types.js';
 
 /** What an engine is made of, as plain data: it travels to worker threads. */
 export interface EngineSpec {
@@ -18,6 +18,8 @@ export interface EngineSpec {
   readonly localizer: string | null;
   readonly runtime: string;
   readonly graph: GraphMode;
+  /** Which GPU, from 0, where the runtime uses one. */
+  readonly device: number;
   readonly settings: DefenceSettings;
   /** What verdicts say of the settings. */
   readonly record: Readonly<Record<string, unknown>>;
@@ -33,6 +35,8 @@ export interface EngineInfo {
   readonly runtime: string;
   /** Whether runs are made in the model's graph, rather than by the kernel. */
   readonly graph: boolean;
+  /** The device that proved to compute the model; `undefined` on the CPU. */
+  readonly device: Device | undefined;
   readonly preprocessing: Preprocessing;
   readonly labels: readonly Label[];
 }
@@ -56,19 +60,16 @@ export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) =>
     await Promise.all(opened.map(one => one.dispose()));
   };
   try {
-    const classifier = await openClassifier(model, { runtime: spec.runtime, threads: spec.threads });
+    const { runtime, device, threads } = spec;
+    const classifier = await openClassifier(model, { runtime, device, threads });
     opened.push(classifier);
     let localizer: Localizer | undefined;
     if (spec.localizer !== null && usesMap(spec.settings)) {
-      const { runtime, threads } = spec;
-      const locating = await openClassifier(await openModel(spec.localizer), { runtime, threads });
+      const locating = await openClassifier(await openModel(spec.localizer), { runtime, device, threads });
       opened.push(locating);
       localizer = createLocalizer(locating);
     }
-    const runs = await openRunClassifier(model, spec.settings, spec.graph, {
-      runtime: spec.runtime,
-      threads: spec.threads,
-    });
+    const runs = await openRunClassifier(model, spec.settings, spec.graph, { runtime, device, threads });
     if (runs !== undefined) opened.push(runs);
     const engine = new DefendEngine(
       {
@@ -87,6 +88,7 @@ export async function openEngine(spec: EngineSpec, called?: (call: ModelCall) =>
       localizer: localizer?.model,
       runtime: classifier.runtime,
       graph: runs !== undefined,
+      device: classifier.device,
       preprocessing: classifier.preprocessing,
       labels: classifier.labels,
     };

@@ -101,7 +101,7 @@ export interface DeadLetter {
 }
 
 /** What defends a job, as its first worker says. */
-export type JobDefender = Pick<RunSummary, 'runtime' | 'threads' | 'versions'>;
+export type JobDefender = Pick<RunSummary, 'runtime' | 'device' | 'threads' | 'versions'>;
 
 export function countVerdicts(verdicts: readonly Verdict[]): VerdictCounts {
   const errors: Partial<Record<ErrorCode, number>> = {};

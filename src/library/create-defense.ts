@@ -9,6 +9,7 @@ import { createKernelDefender } from '../defense/kernel/kernel-defender.js';
 import { runRandom } from '../defense/random.js';
 import { type DefenceSettings, usesMap } from '../defense/settings.js';
 import { DefendPool } from '../engine/defend-pool.js';
+import { engineSpecOf } from '../engine/engine-spec.js';
 import { invalid } from '../errors.js';
 import { decoderFor } from '../images/decoder.js';
 import { preprocess } from '../images/preprocess.js';
@@ -24,7 +25,7 @@ import { type FunctionClassifier, toClassifier } from './function-classifier.js'
 
 type OtherSettings = Pick<
   SettingValues,
-  'localizer' | 'model' | 'runtime' | 'threads' | 'batch' | 'maxBytes' | 'maxPixels' | 'imageTimeout'
+  'localizer' | 'model' | 'runtime' | 'device' | 'threads' | 'batch' | 'maxBytes' | 'maxPixels' | 'imageTimeout'
 >;
 
 /** Settings of the command line by their names there; what is left out has the same default, but for `threads`. */
@@ -229,10 +230,7 @@ class LiveDefense implements Defense {
   }
 
   #startPool(): Promise<DefendPool> {
-    const { model, localizer, runtime, graph, defence, batch, threads } = this.#options;
-    const record = defenceRecord(this.#options);
-    const spec = { model, localizer, runtime, graph, settings: defence, record, maximumBatch: batch, threads: 1 };
-    return DefendPool.start(spec, threads);
+    return DefendPool.start(engineSpecOf(this.#options), this.#options.threads);
   }
 
   async #makeVoter(own: FunctionClassifier): Promise<Voter> {
@@ -256,8 +254,8 @@ class LiveDefense implements Defense {
   }
 
   async #openLocalizer(): Promise<Localizer> {
-    const { model, localizer, runtime } = this.#options;
-    const classifier = await openClassifier(await openModel(localizer ?? model), { runtime });
+    const { model, localizer, runtime, device } = this.#options;
+    const classifier = await openClassifier(await openModel(localizer ?? model), { runtime, device });
     try {
       const opened = createLocalizer(classifier);
       // A session serves one caller at a time.

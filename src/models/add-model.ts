@@ -1,13 +1,14 @@
 /** Adding a model to the user's folder of models: whole or not at all. */
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { DeflectorError, invalid } from '../errors.js';
 import type { Label, Preprocessing } from '../types.js';
 import { checkModel, type ModelCheck } from './check-model.js';
-import { readJsonFile, readLimited, readNetworkFile, readNetworkOf } from './folder-files.js';
+import { readJsonFile, readLimited } from './folder-files.js';
 import { readLabelsFile } from './labels.js';
-import { digestOf, type ModelRecord, RECORD_SCHEMA, readRecord } from './model.js';
-import { type Network, readNetwork } from './onnx/network.js';
+import { digestOf, type ModelRecord, networkOf, RECORD_SCHEMA, readRecord } from './model.js';
+import type { NetworkSignature } from './network.js';
+import { type NetworkFiles, readNetworkAt, readNetworkFiles, writeNetworkFiles } from './network-files.js';
 import { processorConfig } from './preprocessing.js';
 import { bundledModels, isFolder, MODEL_NAME, userModels } from './registry.js';
 
@@ -38,7 +39,7 @@ export interface AddOptions {
   /** Replace a model of the same name. */
   readonly overwrite?: boolean;
   /** Asks a person for what is missing; without it what is missing is an error. */
-  readonly ask?: (fields: readonly AskedField[], network: Network) => Promise<ModelDescription>;
+  readonly ask?: (fields: readonly AskedField[], network: NetworkSignature) => Promise<ModelDescription>;
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -64,24 +65,24 @@ const FLAGS: Readonly<Record<AskedField, string>> = {
 /**
  * Copies a model into the user's folder of models, records its digest and checks it there.
  *
- * @param source a folder in the Hugging Face layout, or a bare .onnx file
+ * @param source a folder in the Hugging Face layout; or a bare network: an .onnx file, or a model.json of TensorFlow.js
  * @throws DeflectorError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED; SETTINGS_INVALID naming all flags that are
  *   missing, or for a name that is taken; RUNTIME_UNAVAILABLE
  */
 export async function addModel(source: string, options: AddOptions): Promise<AddedModel> {
   const folder = (await isFolder(source)) ? resolve(source) : undefined;
   const record = folder === undefined ? undefined : await readRecord(folder);
-  const name = options.description.name ?? record?.name ?? basename(resolve(source)).replace(/\.onnx$/i, '');
+  const name = options.description.name ?? record?.name ?? nameOf(source);
   const target = await freeTarget(name, options);
-  const bytes = folder === undefined ? await bareNetwork(source) : await readNetworkOf(folder);
-  const sha256 = digestOf(bytes);
+  const network = folder === undefined ? await bareNetwork(source) : await readNetworkFiles(folder);
+  const sha256 = digestOf(network);
   if (record !== undefined && record.sha256 !== sha256) {
     throw new DeflectorError(
       'MODEL_DIGEST_MISMATCH',
       `The network of ${source} is not the one that its folder records`,
     );
   }
-  const files = await describe(source, folder, readNetwork(bytes), options);
+  const files = await describe(source, folder, networkOf(network), options);
   const recipe = options.description.recipe ?? record?.recipe;
   const entry: ModelRecord = { schema: RECORD_SCHEMA, name, sha256, ...(recipe === undefined ? {} : { recipe }) };
 
@@ -90,8 +91,7 @@ export async function addModel(source: string, options: AddOptions): Promise<Add
     await mkdir(root, { recursive: true });
     const work = await mkdtemp(join(root, '.adding-'));
     try {
-      await mkdir(join(work, 'onnx'));
-      await writeFile(join(work, 'onnx', 'model.onnx'), bytes);
+      await writeNetworkFiles(work, network);
       await writeFile(join(work, 'config.json'), json(files.config));
       await writeFile(join(work, 'preprocessor_config.json'), json(files.processor));
       await writeFile(join(work, 'deflector.json'), json(entry));
@@ -134,9 +134,15 @@ async function freeTarget(name: string, { overwrite, env }: AddOptions): Promise
   return target;
 }
 
-async function bareNetwork(source: string): Promise<Uint8Array> {
-  const bytes = await readNetworkFile(source);
-  if (bytes !== undefined) return bytes;
+/** What a model is called after: its folder, or its file; every model.json is called so, but not their folders. */
+function nameOf(source: string): string {
+  const path = resolve(source);
+  return basename(path) === 'model.json' ? basename(dirname(path)) : basename(path).replace(/\.onnx$/i, '');
+}
+
+async function bareNetwork(source: string): Promise<NetworkFiles> {
+  const files = await readNetworkAt(source);
+  if (files !== undefined) return files;
   throw new DeflectorError('MODEL_NOT_FOUND', `There is no file or folder ${source}`);
 }
 
@@ -144,7 +150,7 @@ async function bareNetwork(source: string): Promise<Uint8Array> {
 async function describe(
   source: string,
   folder: string | undefined,
-  network: Network,
+  network: NetworkSignature,
   options: AddOptions,
 ): Promise<{ config: unknown; processor: unknown }> {
   const said = options.description;
@@ -180,7 +186,7 @@ async function describe(
   return { config: named === undefined ? config : { ...object(config), ...named }, processor: processor ?? made };
 }
 
-function lacking(source: string, missing: readonly AskedField[], network: Network): DeflectorError {
+function lacking(source: string, missing: readonly AskedField[], network: NetworkSignature): DeflectorError {
   const classes = network.output.classes === undefined ? '' : `${network.output.classes} `;
   const hints: Readonly<Record<AskedField, string>> = {
     labels: `the names of its ${classes}classes, one a line or as JSON`,

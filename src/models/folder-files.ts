@@ -8,9 +8,6 @@ import { ONNX_LIMITS } from './onnx/graph.js';
 /** Limit on each JSON file of a folder; the labels of ImageNet-21k take 2 MB. */
 export const MAX_JSON_BYTES = 16 * 2 ** 20;
 
-/** Where the network lies in a folder, first found first taken. */
-const NETWORK_PATHS = ['onnx/model.onnx', 'model.onnx'];
-
 /**
  * A JSON file.
  *
@@ -25,19 +22,6 @@ export async function readJsonFile(path: string): Promise<unknown> {
   } catch (cause) {
     throw new DeflectorError('MODEL_INVALID', `${path} is not JSON`, { cause });
   }
-}
-
-/**
- * The network of a folder, with all its weights inside.
- *
- * @throws DeflectorError MODEL_NOT_FOUND, MODEL_INVALID
- */
-export async function readNetworkOf(folder: string): Promise<Uint8Array> {
-  for (const path of NETWORK_PATHS) {
-    const bytes = await readNetworkFile(join(folder, path));
-    if (bytes !== undefined) return bytes;
-  }
-  throw new DeflectorError('MODEL_NOT_FOUND', `There is neither ${NETWORK_PATHS.join(' nor ')} in ${folder}`);
 }
 
 /**

@@ -4,13 +4,16 @@ import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { DeflectorError } from '../errors.js';
 import type { Label, ModelIdentity, Preprocessing } from '../types.js';
-import { readJsonFile, readNetworkOf } from './folder-files.js';
+import { readJsonFile } from './folder-files.js';
 import { parseLabels } from './labels.js';
-import { type Network, readNetwork } from './onnx/network.js';
+import type { NetworkSignature } from './network.js';
+import { type NetworkFiles, readNetworkFiles } from './network-files.js';
+import { type OnnxNetwork, readNetwork } from './onnx/network.js';
 import { parsePreprocessing } from './preprocessing.js';
+import { readTensorflowNetwork, type TensorflowNetwork, tensorflowDigest } from './tfjs/network.js';
 
 /** Everything about a model but its life in a runtime. */
-export interface Model {
+interface ModelOf<N extends NetworkSignature> {
   readonly identity: ModelIdentity;
   /** The folder it was read from. */
   readonly folder: string;
@@ -20,7 +23,17 @@ export interface Model {
   readonly labels: readonly Label[];
   /** The recipe that the folder recommends. */
   readonly recipe: string | undefined;
-  readonly network: Network;
+  readonly network: N;
+}
+
+export type OnnxModel = ModelOf<OnnxNetwork>;
+export type TensorflowModel = ModelOf<TensorflowNetwork>;
+
+/** A model of either family; `network.format` says which. */
+export type Model = OnnxModel | TensorflowModel;
+
+export function isOnnx(model: Model): model is OnnxModel {
+  return model.network.format === 'onnx';
 }
 
 export const RECORD_SCHEMA = 'deflector/model@1';
@@ -35,19 +48,28 @@ const recordSchema = z.object({
 /** What `deflector.json` records of a model: its name, the digest of its network, a recommended recipe. */
 export type ModelRecord = z.infer<typeof recordSchema>;
 
+/** @throws DeflectorError MODEL_UNSUPPORTED for a model of the other family */
+export function requireOnnx(model: Model): OnnxModel {
+  if (isOnnx(model)) return model;
+  throw new DeflectorError(
+    'MODEL_UNSUPPORTED',
+    `${model.identity.name} is a TensorFlow.js model; this needs one in ONNX`,
+  );
+}
+
 /**
  * Reads a model's folder, verifies the digest where one is recorded, and reads its graph.
  *
  * @throws DeflectorError MODEL_NOT_FOUND, MODEL_INVALID, MODEL_UNSUPPORTED, MODEL_DIGEST_MISMATCH
  */
 export async function readModel(folder: string): Promise<Model> {
-  const [config, processor, record, bytes] = await Promise.all([
+  const [config, processor, record, files] = await Promise.all([
     requiredJson(folder, 'config.json'),
     requiredJson(folder, 'preprocessor_config.json'),
     readRecord(folder),
-    readNetworkOf(folder),
+    readNetworkFiles(folder),
   ]);
-  const sha256 = digestOf(bytes);
+  const sha256 = digestOf(files);
   const name = record?.name ?? basename(resolve(folder));
   if (record !== undefined && record.sha256 !== sha256) {
     throw new DeflectorError(
@@ -55,25 +77,34 @@ export async function readModel(folder: string): Promise<Model> {
       `The network of the model ${name} has the SHA-256 ${sha256}, but ${record.sha256} is recorded`,
     );
   }
-  const network = readNetwork(bytes);
+  const network = networkOf(files);
   const preprocessing = parsePreprocessing(processor, network.input.layout);
   const labels = parseLabels(config);
   checkSize(network, preprocessing);
   checkClasses(network.output.classes ?? labels.length, labels);
-  return {
+  const known = {
     identity: Object.freeze({ name, sha256 }),
     folder,
     recorded: record !== undefined,
     preprocessing,
     labels,
     recipe: record?.recipe,
-    network,
   };
+  return network.format === 'onnx' ? { ...known, network } : { ...known, network };
 }
 
-/** SHA-256 of a network with all its weights inside, hexadecimal. */
-export function digestOf(network: Uint8Array): string {
-  return createHash('sha256').update(network).digest('hex');
+/**
+ * The network of a model's files.
+ *
+ * @throws DeflectorError MODEL_INVALID, MODEL_UNSUPPORTED
+ */
+export function networkOf(files: NetworkFiles): Model['network'] {
+  return files.format === 'onnx' ? readNetwork(files.bytes) : readTensorflowNetwork(files);
+}
+
+/** One SHA-256 that covers a network and all its weights, hexadecimal. */
+export function digestOf(files: NetworkFiles): string {
+  return files.format === 'onnx' ? createHash('sha256').update(files.bytes).digest('hex') : tensorflowDigest(files);
 }
 
 /**
@@ -97,7 +128,7 @@ async function requiredJson(folder: string, file: string): Promise<unknown> {
   throw new DeflectorError('MODEL_NOT_FOUND', `There is no ${file} in the model's folder ${folder}`);
 }
 
-function checkSize({ input }: Network, { width, height }: Preprocessing): void {
+function checkSize({ input }: NetworkSignature, { width, height }: Preprocessing): void {
   if ((input.width ?? width) === width && (input.height ?? height) === height) return;
   throw new DeflectorError(
     'MODEL_INVALID',

@@ -1,19 +1,27 @@
 /** The port Classifier on onnxruntime-node. */
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DeflectorError } from '../errors.js';
-import type { Classifier, ClassifierHead, ClassifierOutput, FeatureMaps, Label, Preprocessing } from '../types.js';
-import { checkClasses, type Model } from './model.js';
-import type { LocatableHead } from './onnx/classifier-head.js';
+import type { Classifier, ClassifierOutput, Device, FeatureMaps, Preprocessing } from '../types.js';
+import { runFixedBatches } from './batches.js';
+import { judgeProfile, queryNvidiaGpu } from './gpu.js';
+import type { OnnxModel } from './model.js';
+import type { ElementType } from './network.js';
+import { makeClassifier, messageOf, type NetworkRunner } from './network-classifier.js';
 import { floatsToHalves, halvesToFloats } from './onnx/half.js';
-import type { ElementType, Network } from './onnx/network.js';
+import type { OnnxNetwork } from './onnx/network.js';
 import { probeNetwork } from './onnx/probe-network.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
 
 export interface OnnxClassifierOptions {
   /** Threads that compute one batch. Default 1: many images at once keep all cores busy better than one image can. */
   readonly threads?: number;
-  /** ONNX Runtime's name of what executes the network: `cpu`, `cuda`, `webgpu`. */
+  /** ONNX Runtime's name of what executes the network: `cpu`, `cuda`, `tensorrt`, `webgpu`. */
   readonly provider: string;
+  /** Which GPU, from 0. Default 0. */
+  readonly device?: number;
   /** The name that the classifier reports. */
   readonly runtime: string;
 }
@@ -23,7 +31,7 @@ export interface OnnxClassifierOptions {
  *
  * @throws DeflectorError RUNTIME_UNAVAILABLE; MODEL_INVALID or MODEL_UNSUPPORTED where the runtime refuses the network
  */
-export async function createOnnxClassifier(model: Model, options: OnnxClassifierOptions): Promise<Classifier> {
+export async function createOnnxClassifier(model: OnnxModel, options: OnnxClassifierOptions): Promise<Classifier> {
   const runtime = await loadOnnxRuntime();
   const session = await createSession(runtime, model.network.session, options).catch(async cause => {
     // Whose fault it is shows in whether the provider can run anything at all.
@@ -34,11 +42,48 @@ export async function createOnnxClassifier(model: Model, options: OnnxClassifier
       { cause },
     );
   });
+  const runner = new SessionRunner(runtime, session, model.network, model.preprocessing);
+  const device = options.provider === 'cpu' ? undefined : await proveDevice(runtime, model, options);
+  return makeClassifier(model, options.runtime, runner, device);
+}
+
+/**
+ * Runs one image under ONNX Runtime's profiler: what was asked of a GPU goes to the CPU in silence where the GPU cannot
+ * do it, and only the profile tells.
+ *
+ * @throws DeflectorError RUNTIME_UNAVAILABLE where the work of the network was not done on the device
+ */
+async function proveDevice(runtime: OnnxRuntime, model: OnnxModel, options: OnnxClassifierOptions): Promise<Device> {
+  const { network, preprocessing } = model;
+  const folder = await mkdtemp(join(tmpdir(), 'deflector-profile-'));
   try {
-    return await probed(runtime, session, model, options.runtime);
-  } catch (error) {
-    await session.release();
-    throw error;
+    const profile = { enableProfiling: true, profileFilePrefix: join(folder, 'profile') };
+    const session = await createSession(runtime, network.session, options, profile);
+    const runner = new SessionRunner(runtime, session, network, preprocessing);
+    const image = new Float32Array(3 * preprocessing.width * preprocessing.height);
+    await runner.run(image, 1, false);
+    session.endProfiling();
+    const started = performance.now();
+    await runner.run(image, 1, false);
+    const ms = performance.now() - started;
+    await runner.release();
+    const [file] = await readdir(folder);
+    const events: unknown = file === undefined ? [] : JSON.parse(await readFile(join(folder, file), 'utf8'));
+    const operators = judgeProfile(events, options.provider, options.runtime);
+    const index = options.device ?? 0;
+    const gpu = options.provider === 'webgpu' ? undefined : await queryNvidiaGpu(index);
+    return { index, name: gpu?.name, memory: gpu?.memory, driver: gpu?.driver, operators, ms };
+  } catch (cause) {
+    if (cause instanceof DeflectorError) throw cause;
+    throw new DeflectorError(
+      'RUNTIME_UNAVAILABLE',
+      `${options.runtime} does not run the network: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
 }
 
@@ -48,10 +93,14 @@ export async function createOnnxClassifier(model: Model, options: OnnxClassifier
  * @returns the version of ONNX Runtime
  * @throws DeflectorError RUNTIME_UNAVAILABLE
  */
-export async function probeProvider(options: Pick<OnnxClassifierOptions, 'provider' | 'runtime'>): Promise<string> {
+export async function probeProvider(
+  options: Pick<OnnxClassifierOptions, 'provider' | 'runtime' | 'device'>,
+): Promise<string> {
   const runtime = await loadOnnxRuntime();
   try {
-    const session = await createSession(runtime, probeNetwork(), options);
+    // Without this an operator that the provider cannot run goes to the CPU in silence.
+    const strict = options.provider === 'cpu' ? {} : { disable_cpu_ep_fallback: '1' };
+    const session = await createSession(runtime, probeNetwork(), options, {}, strict);
     const { y } = await session.run({ x: new runtime.Tensor('float32', Float32Array.of(-1, 0, 1, 2), [4]) });
     await session.release();
     if (y?.data.join() !== '0,0,1,2') throw new Error(`relu of -1, 0, 1, 2 came out as ${y?.data.join(', ')}`);
@@ -63,14 +112,21 @@ export async function probeProvider(options: Pick<OnnxClassifierOptions, 'provid
   return runtime.env.versions.node ?? '';
 }
 
-/** A session as this project runs them. */
+/**
+ * A session as this project runs them.
+ *
+ * @param special options of this session alone
+ * @param configuration entries of ONNX Runtime's session configuration, by their names there
+ */
 export function createSession(
   runtime: OnnxRuntime,
   network: Uint8Array,
-  options: Pick<OnnxClassifierOptions, 'threads' | 'provider'>,
+  options: Pick<OnnxClassifierOptions, 'threads' | 'provider' | 'device'>,
+  special: InferenceSession.SessionOptions = {},
+  configuration: Readonly<Record<string, string>> = {},
 ): Promise<InferenceSession> {
   return runtime.InferenceSession.create(network, {
-    executionProviders: [options.provider],
+    executionProviders: providers(options),
     intraOpNumThreads: options.threads ?? 1,
     interOpNumThreads: 1,
     executionMode: 'sequential',
@@ -78,95 +134,53 @@ export function createSession(
     // Errors come as exceptions; ONNX Runtime would write them to standard error as well.
     logSeverityLevel: 4,
     // Threads that wait by spinning take the cores that decoding and the defence need.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
+    extra: { session: { intra_op: { allow_spinning: '0' }, ...configuration } },
+    ...special,
   });
 }
 
-/** The classifier of a session, its head confirmed on one batch of zeros. */
-async function probed(
-  runtime: OnnxRuntime,
-  session: InferenceSession,
-  model: Model,
-  name: string,
-): Promise<Classifier> {
-  const { network, preprocessing } = model;
-  const pixels = 3 * preprocessing.width * preprocessing.height;
-  const runner = new SessionRunner(runtime, session, network, preprocessing);
-  const probe = await runner.run(new Float32Array(pixels), 1, network.head?.features).catch(cause => {
-    throw new DeflectorError(
-      'MODEL_INVALID',
-      `The network of the model ${model.identity.name} does not run: ${messageOf(cause)}`,
-      { cause },
-    );
-  });
-  checkClasses(probe.scores.length, model.labels);
-  const head = network.head === undefined ? undefined : confirmHead(network.head, probe);
-  return new OnnxClassifier(
-    model,
-    name,
-    typeof head === 'string' ? undefined : head,
-    typeof head === 'string' ? head : network.headless,
-    runner,
-  );
-}
-
-/** The head, where the feature maps that really come are those that the graph promised; else why not. */
-function confirmHead(found: LocatableHead, probe: ClassifierOutput): ClassifierHead | string {
-  const maps = probe.features;
-  if (maps === undefined) return 'its feature maps are not planar';
-  const { linear, window } = found;
-  if (window !== undefined && (window[0] !== maps.height || window[1] !== maps.width)) {
-    return `its average pooling over ${window[1]}x${window[0]} is not global: the feature maps have ${maps.width}x${maps.height}`;
+function providers({
+  provider,
+  device: deviceId = 0,
+}: Pick<OnnxClassifierOptions, 'provider' | 'device'>): InferenceSession.ExecutionProviderConfig[] {
+  switch (provider) {
+    case 'cuda':
+      return [{ name: 'cuda', deviceId }];
+    case 'tensorrt':
+      // What TensorRT cannot run goes to CUDA, never to the CPU.
+      return [
+        { name: 'tensorrt', deviceId },
+        { name: 'cuda', deviceId },
+      ];
+    case 'webgpu':
+      // Its default layout gives wrong results for transposed convolutions in groups, which gradients consist of.
+      return [{ name: 'webgpu', preferredLayout: 'NCHW' }];
+    default:
+      return [provider];
   }
-  if (linear === undefined) {
-    return maps.channels === probe.scores.length
-      ? { classes: maps.channels, channels: maps.channels, weights: identity(maps.channels) }
-      : `its ${maps.channels} feature maps are not its ${probe.scores.length} classes`;
-  }
-  if (linear.classes !== probe.scores.length || linear.channels !== maps.channels) {
-    return `its linear layer reads ${linear.channels} values, but there are ${maps.channels} feature maps`;
-  }
-  return { classes: linear.classes, channels: linear.channels, weights: linear.weights };
-}
-
-function identity(n: number): Float32Array {
-  const matrix = new Float32Array(n * n);
-  for (let i = 0; i < n; i++) matrix[i * n + i] = 1;
-  return matrix;
 }
 
 /** Runs a session whatever its element types and its batch size are. */
-class SessionRunner {
+class SessionRunner implements NetworkRunner {
   readonly #runtime: OnnxRuntime;
   readonly #session: InferenceSession;
   // Not the whole network: its bytes are the session's by now, and need not be kept a second time.
-  readonly #signature: Pick<Network, 'input' | 'output'>;
+  readonly #signature: Pick<OnnxNetwork, 'input' | 'output'>;
+  readonly #features: string | undefined;
   readonly #shape: readonly [number, number, number];
 
-  constructor(runtime: OnnxRuntime, session: InferenceSession, network: Network, { width, height }: Preprocessing) {
+  constructor(runtime: OnnxRuntime, session: InferenceSession, network: OnnxNetwork, { width, height }: Preprocessing) {
     this.#runtime = runtime;
     this.#session = session;
     this.#signature = { input: network.input, output: network.output };
+    this.#features = network.head?.features;
     this.#shape = network.input.layout === 'nchw' ? [3, height, width] : [height, width, 3];
   }
 
-  /** @param features name of the tensor with the feature maps; `undefined` leaves them out */
-  async run(input: Float32Array, count: number, features: string | undefined): Promise<ClassifierOutput> {
-    const fixed = this.#signature.input.batch;
-    if (fixed === undefined || fixed === count) return this.#runBatch(input, count, features);
-    const parts: ClassifierOutput[] = [];
-    const image = this.#imageSize;
-    for (let start = 0; start < count; start += fixed) {
-      const images = Math.min(fixed, count - start);
-      const batch = new Float32Array(fixed * image);
-      batch.set(input.subarray(start * image, (start + images) * image));
-      parts.push(firstImages(await this.#runBatch(batch, fixed, features), images, fixed));
-    }
-    return joined(parts);
-  }
-
-  get #imageSize(): number {
-    return this.#shape[0] * this.#shape[1] * this.#shape[2];
+  async run(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput> {
+    const features = withFeatures ? this.#features : undefined;
+    const batch = this.#signature.input.batch ?? count;
+    return runFixedBatches(input, count, batch, images => this.#runBatch(images, batch, features));
   }
 
   async #runBatch(input: Float32Array, count: number, features: string | undefined): Promise<ClassifierOutput> {
@@ -201,95 +215,4 @@ function planes(tensor: Tensor | undefined, name: string): FeatureMaps | undefin
   if (tensor?.dims.length !== 4) return undefined;
   const [, channels, height, width] = tensor.dims as [number, number, number, number];
   return { channels, height, width, data: values(tensor, tensor.type === 'float16' ? 'float16' : 'float32', name) };
-}
-
-function firstImages(output: ClassifierOutput, images: number, of: number): ClassifierOutput {
-  const first = (data: Float32Array): Float32Array => data.subarray(0, (data.length / of) * images);
-  const { scores, features } = output;
-  return {
-    scores: first(scores),
-    features: features === undefined ? undefined : { ...features, data: first(features.data) },
-  };
-}
-
-function joined(parts: readonly ClassifierOutput[]): ClassifierOutput {
-  const [head] = parts;
-  return {
-    scores: concatenated(parts.map(part => part.scores)),
-    features:
-      head?.features === undefined
-        ? undefined
-        : { ...head.features, data: concatenated(parts.flatMap(part => part.features?.data ?? [])) },
-  };
-}
-
-function concatenated(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-class OnnxClassifier implements Classifier {
-  readonly model: Classifier['model'];
-  readonly runtime: string;
-  readonly preprocessing: Preprocessing;
-  readonly labels: readonly Label[];
-  readonly head: ClassifierHead | undefined;
-  readonly headless: string | undefined;
-  readonly outputs: Classifier['outputs'];
-  readonly #features: string | undefined;
-  readonly #runner: SessionRunner;
-  #disposed = false;
-
-  constructor(
-    model: Model,
-    runtime: string,
-    head: ClassifierHead | undefined,
-    headless: string | undefined,
-    runner: SessionRunner,
-  ) {
-    this.model = model.identity;
-    this.runtime = runtime;
-    this.preprocessing = model.preprocessing;
-    this.labels = model.labels;
-    this.head = head;
-    this.headless = headless;
-    this.outputs = model.network.output.kind;
-    this.#features = head === undefined ? undefined : model.network.head?.features;
-    this.#runner = runner;
-  }
-
-  async classify(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput> {
-    const { width, height } = this.preprocessing;
-    if (this.#disposed) throw this.#failed('it was disposed of');
-    if (!Number.isInteger(count) || count < 1 || input.length !== count * 3 * width * height) {
-      throw this.#failed(`${input.length} values are not ${count} images of ${width}x${height}`);
-    }
-    if (withFeatures && this.#features === undefined) throw this.#failed(`there are no feature maps: ${this.headless}`);
-    try {
-      return await this.#runner.run(input, count, withFeatures ? this.#features : undefined);
-    } catch (cause) {
-      throw this.#failed(messageOf(cause), cause);
-    }
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    await this.#runner.release();
-  }
-
-  #failed(why: string, cause?: unknown): DeflectorError {
-    return new DeflectorError('INFERENCE_FAILED', `${this.runtime} failed on the model ${this.model.name}: ${why}`, {
-      cause,
-    });
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

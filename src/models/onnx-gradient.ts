@@ -2,7 +2,8 @@
 import type { InferenceSession } from 'onnxruntime-node';
 import { DeflectorError } from '../errors.js';
 import type { Classifier, ClassifierOutput, DifferentiableClassifier, LogitLoss, ScoredGradient } from '../types.js';
-import type { Model } from './model.js';
+import type { OnnxModel } from './model.js';
+import { messageOf } from './network-classifier.js';
 import { type Differentiation, differentiate, type GradientNetwork } from './onnx/gradient/differentiate.js';
 import { createOnnxClassifier, createSession, type OnnxClassifierOptions } from './onnx-classifier.js';
 import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
@@ -14,7 +15,7 @@ import { loadOnnxRuntime, type OnnxRuntime } from './onnx-runtime.js';
  *   {@link createOnnxClassifier}
  */
 export async function createOnnxDifferentiableClassifier(
-  model: Model,
+  model: OnnxModel,
   options: OnnxClassifierOptions,
 ): Promise<DifferentiableClassifier> {
   const runtime = await loadOnnxRuntime();
@@ -38,7 +39,7 @@ export async function createOnnxDifferentiableClassifier(
 /** Shapes of the tensors of a network, asked of the runtime: it knows every operator, and how each rounds a size. */
 async function measureShapes(
   runtime: OnnxRuntime,
-  model: Model,
+  model: OnnxModel,
   { shapes, batches }: Differentiation,
   options: OnnxClassifierOptions,
 ): Promise<Map<string, readonly number[]>[]> {
@@ -58,14 +59,14 @@ async function measureShapes(
   }
 }
 
-function imageShape({ network, preprocessing: { width, height } }: Model, count: number): number[] {
+function imageShape({ network, preprocessing: { width, height } }: OnnxModel, count: number): number[] {
   return network.input.layout === 'nchw' ? [count, 3, height, width] : [count, height, width, 3];
 }
 
 class OnnxDifferentiableClassifier implements DifferentiableClassifier {
   readonly #runtime: OnnxRuntime;
   readonly #classifier: Classifier;
-  readonly #model: Model;
+  readonly #model: OnnxModel;
   readonly #network: GradientNetwork;
   readonly #session: InferenceSession;
   #disposed = false;
@@ -73,7 +74,7 @@ class OnnxDifferentiableClassifier implements DifferentiableClassifier {
   constructor(
     runtime: OnnxRuntime,
     classifier: Classifier,
-    model: Model,
+    model: OnnxModel,
     network: GradientNetwork,
     session: InferenceSession,
   ) {
@@ -197,8 +198,4 @@ class OnnxDifferentiableClassifier implements DifferentiableClassifier {
       cause,
     });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -7,7 +7,7 @@ import { type DefenceSettings, deflects } from '../defense/settings.js';
 import { DeflectorError } from '../errors.js';
 import { tensorFormat } from '../images/tensor.js';
 import type { DefendedRun, RgbImage, RunClassifier } from '../types.js';
-import type { Model } from './model.js';
+import type { OnnxModel } from './model.js';
 import { GRAPH_INPUTS, withDefence } from './onnx/defence-graph.js';
 import { halvesToFloats } from './onnx/half.js';
 import { createSession, type OnnxClassifierOptions } from './onnx-classifier.js';
@@ -25,7 +25,10 @@ export interface OnnxRunClassifierOptions extends OnnxClassifierOptions {
  * @throws DeflectorError SETTINGS_INVALID where the settings do not go into a graph, MODEL_UNSUPPORTED where the network
  *   cannot have one in front of it or the runtime refuses it
  */
-export async function createOnnxRunClassifier(model: Model, options: OnnxRunClassifierOptions): Promise<RunClassifier> {
+export async function createOnnxRunClassifier(
+  model: OnnxModel,
+  options: OnnxRunClassifierOptions,
+): Promise<RunClassifier> {
   const { settings, precision } = options;
   const { width, height } = model.preprocessing;
   const format = tensorFormat(model.preprocessing);
@@ -47,7 +50,7 @@ class OnnxRunClassifier implements RunClassifier {
   readonly #settings: DefenceSettings;
   readonly #width: number;
   readonly #height: number;
-  readonly #output: Model['network']['output'];
+  readonly #output: OnnxModel['network']['output'];
   readonly #name: string;
   readonly #list = new DeflectionList();
   readonly #writes: DeflectionWrites;
@@ -56,7 +59,7 @@ class OnnxRunClassifier implements RunClassifier {
   constructor(
     runtime: OnnxRuntime,
     session: InferenceSession,
-    { preprocessing: { width, height }, network, identity }: Model,
+    { preprocessing: { width, height }, network, identity }: OnnxModel,
     { settings, runtime: name }: OnnxRunClassifierOptions,
   ) {
     this.#runtime = runtime;

@@ -1,15 +1,26 @@
 /** What can execute a model. A runtime is asked for by its name and never replaced by another in silence. */
-import { invalid } from '../errors.js';
+import { DeflectorError, invalid } from '../errors.js';
 import type { Classifier, DefenceSettings, DifferentiableClassifier, RunClassifier } from '../types.js';
-import type { Model } from './model.js';
+import { isOnnx, type Model } from './model.js';
 import { beyondDefenceGraph } from './onnx/defence-graph.js';
-import { createOnnxClassifier, probeProvider } from './onnx-classifier.js';
+import { createOnnxClassifier, type OnnxClassifierOptions, probeProvider } from './onnx-classifier.js';
 import { createOnnxDifferentiableClassifier } from './onnx-gradient.js';
 import { createOnnxRunClassifier } from './onnx-run-classifier.js';
+import {
+  ONNX_RUNTIMES,
+  type OnnxRuntimeName,
+  type RuntimeName,
+  TENSORFLOW_RUNTIMES,
+  type TensorflowRuntimeName,
+} from './runtime-names.js';
+import { hasTensorflow } from './tfjs/tensorflow.js';
+import { createTensorflowClassifier, probeTensorflow } from './tfjs/tfjs-classifier.js';
 
 export interface RuntimeOptions {
   /** Threads that compute one batch. Default 1. */
   readonly threads?: number;
+  /** Which GPU, from 0, where the runtime uses one. Default 0. */
+  readonly device?: number;
 }
 
 /**
@@ -19,14 +30,14 @@ export interface RuntimeOptions {
 export type GraphMode = 'auto' | 'on' | 'half' | 'off';
 
 export interface Runtime {
-  readonly name: string;
+  readonly name: RuntimeName;
   /**
    * Finds out by using it whether the runtime works here.
    *
    * @returns its version, for people
    * @throws DeflectorError RUNTIME_UNAVAILABLE with what is missing
    */
-  probe(): Promise<string>;
+  probe(options?: RuntimeOptions): Promise<string>;
   /** @throws DeflectorError RUNTIME_UNAVAILABLE, MODEL_INVALID, MODEL_UNSUPPORTED */
   open(model: Model, options: RuntimeOptions): Promise<Classifier>;
   /** The same with gradients. @throws DeflectorError MODEL_UNSUPPORTED naming the operator that has none */
@@ -40,19 +51,61 @@ export interface Runtime {
   ): Promise<RunClassifier>;
 }
 
-const CPU = { provider: 'cpu', runtime: 'onnxruntime-cpu' };
+function onnxRuntime(name: OnnxRuntimeName): Runtime {
+  const provider = name.replace(/^onnxruntime-/, '');
+  const full = (options: RuntimeOptions): OnnxClassifierOptions => ({ ...options, provider, runtime: name });
+  return {
+    name,
+    probe: async (options = {}) => `onnxruntime-node ${await probeProvider(full(options))}`,
+    open: async (model, options) => {
+      if (!isOnnx(model)) throw otherFamily(name, model);
+      return createOnnxClassifier(model, full(options));
+    },
+    openDifferentiable: async (model, options) => {
+      if (!isOnnx(model)) throw otherFamily(name, model);
+      return createOnnxDifferentiableClassifier(model, full(options));
+    },
+    prefersGraph: name !== 'onnxruntime-cpu',
+    openRuns: async (model, options) => {
+      if (!isOnnx(model)) throw otherFamily(name, model);
+      return createOnnxRunClassifier(model, { ...options, ...full(options) });
+    },
+  };
+}
 
-const ONNX_RUNTIME_CPU: Runtime = {
-  name: CPU.runtime,
-  probe: async () => `onnxruntime-node ${await probeProvider(CPU)}`,
-  open: (model, options) => createOnnxClassifier(model, { ...options, ...CPU }),
-  openDifferentiable: (model, options) => createOnnxDifferentiableClassifier(model, { ...options, ...CPU }),
-  prefersGraph: false,
-  openRuns: (model, options) => createOnnxRunClassifier(model, { ...options, ...CPU }),
-};
+function tensorflowRuntime(name: TensorflowRuntimeName): Runtime {
+  return {
+    name,
+    probe: () => probeTensorflow(name),
+    open: async (model, { device }) => {
+      if (isOnnx(model)) throw otherFamily(name, model);
+      return createTensorflowClassifier(model, name, device);
+    },
+    openDifferentiable: async model => {
+      if (isOnnx(model)) throw otherFamily(name, model);
+      throw new DeflectorError(
+        'MODEL_UNSUPPORTED',
+        `The gradients of ${model.identity.name} cannot be had: they are made of ONNX models only; attacks that ask for scores or labels work`,
+      );
+    },
+    prefersGraph: false,
+    openRuns: async model => {
+      throw invalid('--graph', `auto or off (${model.identity.name} is no ONNX model)`, 'on');
+    },
+  };
+}
 
-/** All runtimes; `auto` stands for the first. */
-export const RUNTIMES: readonly Runtime[] = [ONNX_RUNTIME_CPU];
+function otherFamily(name: RuntimeName, { identity, network }: Model): DeflectorError {
+  const family = network.format === 'onnx' ? 'an ONNX' : 'a TensorFlow.js';
+  const fitting = network.format === 'onnx' ? ONNX_RUNTIMES : TENSORFLOW_RUNTIMES;
+  return invalid('--runtime', `one of auto, ${fitting.join(', ')} (${identity.name} is ${family} model)`, name);
+}
+
+/** All runtimes. */
+export const RUNTIMES: readonly Runtime[] = [
+  ...ONNX_RUNTIMES.map(onnxRuntime),
+  ...TENSORFLOW_RUNTIMES.map(tensorflowRuntime),
+];
 
 /**
  * A runtime by its name.
@@ -60,24 +113,33 @@ export const RUNTIMES: readonly Runtime[] = [ONNX_RUNTIME_CPU];
  * @throws DeflectorError SETTINGS_INVALID
  */
 export function runtimeCalled(name: string): Runtime {
-  const found = name === 'auto' ? RUNTIMES[0] : RUNTIMES.find(runtime => runtime.name === name);
-  if (found === undefined) {
-    throw invalid('--runtime', ['auto', ...RUNTIMES.map(runtime => runtime.name)].join(' or '), name);
-  }
+  const found = RUNTIMES.find(runtime => runtime.name === name);
+  if (found === undefined) throw invalid('--runtime', ['auto', ...RUNTIMES.map(one => one.name)].join(' or '), name);
   return found;
+}
+
+/**
+ * What `auto` stands for: the CPU, by the runtime of the model's family; of TensorFlow.js the native one where it is
+ * installed, since it is several times as fast as the WASM one.
+ */
+function runtimeFor(model: Model, name: string): Runtime {
+  if (name !== 'auto') return runtimeCalled(name);
+  if (isOnnx(model)) return runtimeCalled('onnxruntime-cpu');
+  return runtimeCalled(hasTensorflow('tfjs-node') || !hasTensorflow('tfjs-wasm') ? 'tfjs-node' : 'tfjs-wasm');
 }
 
 /**
  * Makes a model live.
  *
  * @param runtime name of a runtime, or `auto`
- * @throws DeflectorError SETTINGS_INVALID, RUNTIME_UNAVAILABLE, MODEL_INVALID, MODEL_UNSUPPORTED
+ * @throws DeflectorError SETTINGS_INVALID, also where the runtime is one of the other family; RUNTIME_UNAVAILABLE,
+ *   MODEL_INVALID, MODEL_UNSUPPORTED
  */
-export function openClassifier(
+export async function openClassifier(
   model: Model,
   options: RuntimeOptions & { readonly runtime?: string } = {},
 ): Promise<Classifier> {
-  return runtimeCalled(options.runtime ?? 'auto').open(model, options);
+  return runtimeFor(model, options.runtime ?? 'auto').open(model, options);
 }
 
 /**
@@ -86,11 +148,11 @@ export function openClassifier(
  * @param runtime name of a runtime, or `auto`
  * @throws DeflectorError as {@link openClassifier}; MODEL_UNSUPPORTED naming an operator that has no gradient
  */
-export function openDifferentiable(
+export async function openDifferentiable(
   model: Model,
   options: RuntimeOptions & { readonly runtime?: string } = {},
 ): Promise<DifferentiableClassifier> {
-  return runtimeCalled(options.runtime ?? 'auto').openDifferentiable(model, options);
+  return runtimeFor(model, options.runtime ?? 'auto').openDifferentiable(model, options);
 }
 
 /**
@@ -107,7 +169,7 @@ export async function openRunClassifier(
   mode: GraphMode,
   options: RuntimeOptions & { readonly runtime?: string } = {},
 ): Promise<RunClassifier | undefined> {
-  const runtime = runtimeCalled(options.runtime ?? 'auto');
+  const runtime = runtimeFor(model, options.runtime ?? 'auto');
   const why = beyondDefenceGraph(settings);
   if (mode === 'off' || (mode === 'auto' && (!runtime.prefersGraph || why !== undefined))) return undefined;
   if (why !== undefined) throw invalid('--graph', `settings that go into a graph (${why})`, mode);

@@ -1,6 +1,6 @@
 /** The content of `run.json`: what ran, on what, with what, and how it went; enough to run it again. */
 import type { ErrorCode } from '../errors.js';
-import type { ModelIdentity } from '../types.js';
+import type { Device, ModelIdentity } from '../types.js';
 
 export const RUN_SCHEMA = 'deflector/run@1';
 
@@ -23,6 +23,8 @@ export interface RunSummary {
   readonly localizer?: ModelIdentity;
   /** What executed the model: `onnxruntime-cpu` ... */
   readonly runtime: string;
+  /** The GPU that proved to compute it; absent on the CPU. */
+  readonly device?: Device;
   /** Worker threads. */
   readonly threads: number;
   readonly recipe: string;

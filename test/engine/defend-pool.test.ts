@@ -19,6 +19,7 @@ async function tinySpec(t: TestContext): Promise<EngineSpec> {
     model: await writeTinyModel(join(await temporaryFolder(t), 'tiny')),
     localizer: null,
     runtime: 'auto',
+    device: 0,
     settings: { ...PAPER_SETTINGS, seed: '1', deflections: 30 },
     record: {},
     graph: 'off',

@@ -18,6 +18,7 @@ const SPEC: EngineSpec = {
   localizer: null,
   runtime: 'onnxruntime-cpu',
   graph: 'on',
+  device: 0,
   settings: { ...PAPER_SETTINGS, seed: '1', runs: 3 },
   record: {},
   maximumBatch: 4,

@@ -7,7 +7,7 @@ import { fromRoot } from '../helpers/root.js';
 
 const RUNTIMES = JSON.stringify(new URL(`file://${fromRoot('dist/src/models/runtimes.js')}`).href);
 const DOOR = JSON.stringify(new URL(`file://${fromRoot('dist/src/models/onnx-runtime.js')}`).href);
-const PROBE = `(await import(${RUNTIMES})).runtimeCalled('auto').probe()`;
+const PROBE = `(await import(${RUNTIMES})).runtimeCalled('onnxruntime-cpu').probe()`;
 
 /** Runs a module of its own process whose home and caches are below `home`. */
 function run(home: string, script: string, env: Readonly<Record<string, string>> = {}) {
@@ -20,7 +20,7 @@ function run(home: string, script: string, env: Readonly<Record<string, string>>
 
 /** The same in a worker thread, after `prelude` on the main thread; the thread's outcome is printed. */
 function inThread(prelude: string): string {
-  const thread = `import(${RUNTIMES}).then(({ runtimeCalled }) => runtimeCalled('auto').probe()).then(console.log, error => console.log(error.code, error.message))`;
+  const thread = `import(${RUNTIMES}).then(({ runtimeCalled }) => runtimeCalled('onnxruntime-cpu').probe()).then(console.log, error => console.log(error.code, error.message))`;
   return `import { Worker } from 'node:worker_threads';
     ${prelude};
     new Worker(${JSON.stringify(thread)}, { eval: true });`;

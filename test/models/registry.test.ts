@@ -115,7 +115,12 @@ describe("a model's folder", () => {
   });
   const broken: readonly [string, Readonly<Record<string, unknown>>, string, RegExp][] = [
     ['no config.json', { 'config.json': undefined }, 'MODEL_NOT_FOUND', /no config\.json/],
-    ['no network', { 'onnx/model.onnx': undefined }, 'MODEL_NOT_FOUND', /onnx\/model\.onnx nor model\.onnx/],
+    [
+      'no network',
+      { 'onnx/model.onnx': undefined },
+      'MODEL_NOT_FOUND',
+      /none of onnx\/model\.onnx, model\.onnx, tfjs\/model\.json, model\.json/,
+    ],
     ['JSON cut short', { 'config.json': '{"id2label": {' }, 'MODEL_INVALID', /config\.json is not JSON/],
     ['no labels', { 'config.json': { model_type: 'resnet' } }, 'MODEL_INVALID', /config\.json: id2label/],
     [

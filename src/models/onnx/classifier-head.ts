@@ -3,29 +3,10 @@
  * al., CVPR 2016): the last convolutional feature maps, a global average pooling, and one linear layer. Then
  * score[c] = bias[c] + sum_k weight[c,k] * mean(feature[k]), and weight[c] * feature is the map of class c.
  */
+import type { LinearLayer, LocatableHead } from '../network.js';
 import { type Constant, constantValue } from './constants.js';
 import { attribute, type IndexedGraph, intAttribute, intsAttribute, operator, quote } from './graph.js';
 import type { Node } from './onnx_pb.js';
-
-/** The linear layer behind the pooling. */
-export interface LinearLayer {
-  readonly classes: number;
-  readonly channels: number;
-  /** float32 [classes, channels]. */
-  readonly weights: Float32Array;
-  /** float32 [classes]. */
-  readonly bias: Float32Array;
-}
-
-/** What was found. */
-export interface LocatableHead {
-  /** Tensor with the feature maps, [N, channels, height, width], behind the last activation. */
-  readonly features: string;
-  /** `undefined` where the pooled feature maps are the scores themselves, as in SqueezeNet. */
-  readonly linear: LinearLayer | undefined;
-  /** Window of an AveragePool, which must turn out to be the whole map; `undefined` for a pooling that always is global. */
-  readonly window: readonly [number, number] | undefined;
-}
 
 export interface HeadSearch {
   /** Whether the scores leave a softmax. */

@@ -16,7 +16,7 @@ import { defaultLevels } from '../../defense/wavelet-filters.js';
 import { DeflectorError } from '../../errors.js';
 import { type IndexedGraph, readGraph } from './graph.js';
 import { GraphWriter } from './graph-writer.js';
-import type { Network } from './network.js';
+import type { OnnxNetwork } from './network.js';
 import {
   DimensionSchema,
   GraphSchema,
@@ -104,7 +104,7 @@ export function beyondDefenceGraph(settings: DefenceSettings): string | undefine
  * @throws DeflectorError MODEL_UNSUPPORTED where its operators are too old or its batch is of a fixed size;
  *   SETTINGS_INVALID where {@link beyondDefenceGraph} says why
  */
-export function withDefence(network: Network, options: DefenceGraphOptions): Uint8Array {
+export function withDefence(network: OnnxNetwork, options: DefenceGraphOptions): Uint8Array {
   const indexed = readGraph(network.session);
   const opset = Number(indexed.model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version);
   if (!(opset >= OLDEST_OPSET)) {

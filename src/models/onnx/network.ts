@@ -1,39 +1,14 @@
 /** An ONNX classifier, read and judged: what it takes, what it gives, and the bytes for its session. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import { DeflectorError } from '../../errors.js';
-import { findHead, type LocatableHead } from './classifier-head.js';
+import type { ElementType, NetworkInput, NetworkSignature } from '../network.js';
+import { findHead } from './classifier-head.js';
 import { type IndexedGraph, quote, readGraph } from './graph.js';
 import { GraphSchema, ModelSchema, type ValueInfo, ValueInfoSchema } from './onnx_pb.js';
 
-export type ElementType = 'float32' | 'float16';
-
-/** The one image input of a network. */
-export interface NetworkInput {
-  readonly name: string;
-  readonly type: ElementType;
-  readonly layout: 'nchw' | 'nhwc';
-  /** Fixed batch size; `undefined` where any is taken. */
-  readonly batch: number | undefined;
-  /** Fixed size in pixels; `undefined` where any is taken. */
-  readonly height: number | undefined;
-  readonly width: number | undefined;
-}
-
-/** The scores of a network. */
-export interface NetworkOutput {
-  readonly name: string;
-  readonly type: ElementType;
-  readonly kind: 'logits' | 'probabilities';
-  /** Number of classes, where the graph says it. */
-  readonly classes: number | undefined;
-}
-
-export interface Network {
-  readonly input: NetworkInput;
-  readonly output: NetworkOutput;
-  readonly head: LocatableHead | undefined;
-  /** Why there is no head: a clause for a message. */
-  readonly headless: string | undefined;
+/** An ONNX network. */
+export interface OnnxNetwork extends NetworkSignature {
+  readonly format: 'onnx';
   /** An ONNX model that gives the feature maps beside the scores, where there is a head. */
   readonly session: Uint8Array;
 }
@@ -47,7 +22,7 @@ const ELEMENT_TYPES: Readonly<Record<number, ElementType>> = { 1: 'float32', 10:
  * @param bytes an ONNX model with all its weights inside
  * @throws DeflectorError MODEL_INVALID for what is no ONNX model, MODEL_UNSUPPORTED for one that classifies no images
  */
-export function readNetwork(bytes: Uint8Array): Network {
+export function readNetwork(bytes: Uint8Array): OnnxNetwork {
   const indexed = readGraph(bytes);
   const input = imageInput(indexed);
   const scores = scoreOutput(indexed);
@@ -58,6 +33,7 @@ export function readNetwork(bytes: Uint8Array): Network {
   const shape = dimensions(scores);
   const classes = search.head?.linear?.classes ?? shape?.slice(1).find(dim => dim !== undefined && dim !== 1);
   return {
+    format: 'onnx',
     input,
     output: { name: scores.name, type: elementType(scores), kind: search.outputs, classes },
     head: search.head,

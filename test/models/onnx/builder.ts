@@ -1,6 +1,6 @@
 /** Small ONNX models for tests: written with the message schema of src/models/onnx, run by the real runtime. */
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { Model } from '../../../src/models/model.js';
+import type { OnnxModel } from '../../../src/models/model.js';
 import { floatToHalf } from '../../../src/models/onnx/half.js';
 import { readNetwork } from '../../../src/models/onnx/network.js';
 import {
@@ -165,7 +165,7 @@ export const PLAIN: Preprocessing = {
 };
 
 /** A model in memory around a network. */
-export function modelOf(network: Uint8Array, name = 'sketch'): Model {
+export function modelOf(network: Uint8Array, name = 'sketch'): OnnxModel {
   const read = readNetwork(network);
   return {
     identity: { name, sha256: '0'.repeat(64) },

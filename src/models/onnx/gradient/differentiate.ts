@@ -7,7 +7,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { DeflectorError } from '../../../errors.js';
 import { type IndexedGraph, operator, quote, readGraph } from '../graph.js';
 import { GraphWriter } from '../graph-writer.js';
-import type { Network } from '../network.js';
+import type { OnnxNetwork } from '../network.js';
 import {
   DimensionSchema,
   GraphSchema,
@@ -80,7 +80,7 @@ export interface Differentiation {
  * @throws DeflectorError MODEL_UNSUPPORTED where an operator has no rule, the operators are too old, or the network
  *   computes in half precision
  */
-export function differentiate(network: Network): Differentiation {
+export function differentiate(network: OnnxNetwork): Differentiation {
   const graph = readGraph(network.session);
   const { input, output } = network;
   const opset = Number(graph.model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
+import { requireOnnx } from '../../../../src/models/model.js';
 import { createOnnxDifferentiableClassifier } from '../../../../src/models/onnx-gradient.js';
 import { openModel } from '../../../../src/models/registry.js';
 import type { DifferentiableClassifier, LogitLoss } from '../../../../src/types.js';
@@ -27,7 +28,7 @@ describe('the gradient of the bundled model', () => {
   let golden: Golden;
   before(async () => {
     golden = JSON.parse(await readFile(fromRoot('test/goldens-gradients/efficientnet-lite0.json'), 'utf8'));
-    classifier = await createOnnxDifferentiableClassifier(await openModel('efficientnet-lite0'), {
+    classifier = await createOnnxDifferentiableClassifier(requireOnnx(await openModel('efficientnet-lite0')), {
       provider: 'cpu',
       runtime: 'onnxruntime-cpu',
     });
