@@ -7,6 +7,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   pipeline: 'images per second, beside bare forward passes and beside Python',
   'early-stop': 'forward passes that early stopping saves, and how often the label is the same',
   scale: 'cost per image and peak memory at 100, 1,000 and 10,000 images',
+  graph: "the defence in the model's graph, beside the kernel and the bare classifier",
   gradient: 'what a gradient of the bundled model costs, in forward passes',
   storage: 'reads a second from an S3 server, and processor time a read',
   attacks: 'attacks, beside those of Foolbox',

@@ -22,7 +22,7 @@ describe('deflector models', () => {
     const listed = JSON.parse((await run(root, 'models', 'list', '--json')).stdout) as { models: { name: string }[] };
     assert.deepEqual(
       listed.models.map(model => model.name),
-      ['efficientnet-lite0', 'my-net'],
+      ['efficientnet-lite0', 'efficientnet-lite0-int8', 'my-net'],
     );
     assert.match((await run(root, 'models', 'list')).stdout, /^my-net +added +\/.*added\/my-net$/m);
 
@@ -89,6 +89,9 @@ describe('deflector models', () => {
   it('names the models there are where one is not', async t => {
     const { code, stderr } = await run(await temporaryFolder(t), 'models', 'show', 'nope');
     assert.equal(code, 2);
-    assert.match(stderr, /MODEL_NOT_FOUND: There is no model called "nope"; there are efficientnet-lite0\n/);
+    assert.match(
+      stderr,
+      /MODEL_NOT_FOUND: There is no model called "nope"; there are efficientnet-lite0, efficientnet-lite0-int8\n/,
+    );
   });
 });

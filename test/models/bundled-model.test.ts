@@ -81,3 +81,33 @@ describe('the bundled model', () => {
     }
   });
 });
+
+describe('the bundled model in 8-bit integers', () => {
+  let whole: Classifier;
+  let quantised: Classifier;
+  before(async () => {
+    whole = await openClassifier(await openModel('efficientnet-lite0'));
+    quantised = await openClassifier(await openModel('efficientnet-lite0-int8'));
+  });
+  after(() => Promise.all([whole.dispose(), quantised.dispose()]));
+
+  it('is the file whose digest its card gives', async () => {
+    const bytes = await readFile(fromRoot('models/efficientnet-lite0-int8/onnx/model.onnx'));
+    const digest = createHash('sha256').update(bytes).digest('hex');
+    assert.equal(quantised.model.sha256, digest);
+    assert.match(await readFile(fromRoot('models/efficientnet-lite0-int8/README.md'), 'utf8'), new RegExp(digest));
+  });
+
+  it('keeps labels, preprocessing, and the weights of the last layer to half precision', () => {
+    assert.deepEqual(quantised.labels, whole.labels);
+    assert.deepEqual(quantised.preprocessing, whole.preprocessing);
+    assert.deepEqual(quantised.head, whole.head);
+  });
+
+  it('gives an image the same scores alone, in a batch and at another place of it', async () => {
+    const input = pattern(3);
+    const batch = await quantised.classify(input, 3, false);
+    const alone = await quantised.classify(input.subarray(2 * 3 * 224 * 224), 1, false);
+    assert.deepEqual(batch.scores.subarray(2 * 1000), alone.scores);
+  });
+});

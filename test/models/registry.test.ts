@@ -22,6 +22,7 @@ describe('the registry of models', () => {
     const models = await listModels({ DEFLECTOR_MODELS: root });
     assert.deepEqual(models, [
       { name: 'efficientnet-lite0', folder: fromRoot('models/efficientnet-lite0'), origin: 'bundled' },
+      { name: 'efficientnet-lite0-int8', folder: fromRoot('models/efficientnet-lite0-int8'), origin: 'bundled' },
       { name: 'ant', folder: join(root, 'ant'), origin: 'added' },
       { name: 'zebra', folder: join(root, 'zebra'), origin: 'added' },
     ]);
