@@ -6,7 +6,7 @@ import { queueFault, type RedisConnection } from './redis.js';
 
 export interface QueueState {
   readonly queue: string;
-  /** Tasks by BullMQ's name of where they are. */
+  /** Tasks by BullMQ's name of where they are; all that wait in a queue that is paused are `paused`. */
   readonly depth: Readonly<Record<'waiting' | 'prioritized' | 'delayed' | 'paused' | 'active', number>>;
   /** Seconds since the oldest task that nobody has in hand was added; 0 where there is none. */
   readonly oldest: number;
@@ -40,11 +40,14 @@ for _, queue in ipairs(KEYS) do
   see(redis.call('LINDEX', queue .. 'paused', -1))
   see(redis.call('ZRANGE', queue .. 'prioritized', 0, 0)[1])
   for _, id in ipairs(redis.call('ZRANGE', queue .. 'delayed', 0, ${DELAYED_SEEN - 1})) do see(id) end
-  rows[#rows + 1] = {
-    redis.call('LLEN', queue .. 'wait'), redis.call('ZCARD', queue .. 'prioritized'),
-    redis.call('ZCARD', queue .. 'delayed'), redis.call('LLEN', queue .. 'paused'),
-    redis.call('LLEN', queue .. 'active'), oldest
-  }
+  local waiting, prioritized = redis.call('LLEN', queue .. 'wait'), redis.call('ZCARD', queue .. 'prioritized')
+  local delayed, paused = redis.call('ZCARD', queue .. 'delayed'), redis.call('LLEN', queue .. 'paused')
+  -- BullMQ leaves tasks of a paused queue where they are, and marks the queue.
+  if redis.call('HEXISTS', queue .. 'meta', 'paused') == 1 then
+    paused = paused + waiting + prioritized + delayed
+    waiting, prioritized, delayed = 0, 0, 0
+  end
+  rows[#rows + 1] = { waiting, prioritized, delayed, paused, redis.call('LLEN', queue .. 'active'), oldest }
 end
 local info = redis.call('INFO', 'memory') .. redis.call('INFO', 'stats') .. redis.call('INFO', 'server')
 return { now[1], now[2], rows, info }`;
