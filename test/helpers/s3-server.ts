@@ -8,6 +8,7 @@ import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { S3Connection, type S3Options } from '../../src/storage/s3-connection.js';
+import { freePort } from './free-port.js';
 
 const ACCESS = 'test-access';
 const SECRET = 'test-secret-that-no-message-shows';
@@ -114,15 +115,6 @@ async function healthy(child: ChildProcess, url: string): Promise<void> {
     await sleep(20);
   }
   throw new Error('versitygw did not become ready');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** What a proxy does to the answers of its next connections. */
