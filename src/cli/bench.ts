@@ -9,6 +9,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   scale: 'cost per image and peak memory at 100, 1,000 and 10,000 images',
   graph: "the defence in the model's graph, beside the kernel and the bare classifier",
   gradient: 'what a gradient of the bundled model costs, in forward passes',
+  autoscaling: 'backlog, pods and cost under the autoscaling of the Helm chart, simulated',
   storage: 'reads a second from an S3 server, and processor time a read',
   attacks: 'attacks, beside those of Foolbox',
   startup: 'what starting costs, beside node -e 0',
