@@ -17,8 +17,10 @@ const COVERAGE = 90;
 const filters = process.argv.slice(2);
 const complete = filters.length === 0;
 
-// From the sources, so that what stays in dist/ of a deleted test is not run.
+// From the sources, so that what stays in dist/ of a deleted test is not run. The tests of test/cluster have a command of
+// their own: npm run test:cluster.
 const sources = readdirSync(join(root, 'test'), { recursive: true })
+  .filter(path => !path.startsWith(`cluster${sep}`))
   .map(path => join('test', path))
   .filter(path => path.endsWith('.test.ts') && (complete || filters.some(filter => path.includes(filter))))
   .sort();
