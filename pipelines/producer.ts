@@ -25,6 +25,7 @@ import { storeOpener } from '../src/storage/open-store.js';
 import { isS3Address } from '../src/storage/s3-address.js';
 import type { S3Connection } from '../src/storage/s3-connection.js';
 import type { StoreAddress } from '../src/storage/store-address.js';
+import { type Span, type Tracer, UNTRACED } from '../src/telemetry/tracer.js';
 import type { JobItem, ModelIdentity, ObjectStore } from '../src/types.js';
 
 /** Chunks that are written, named and queued together. */
@@ -38,6 +39,8 @@ export interface ProducerPorts {
   readonly queues: Pick<StageQueues, 'fetch' | 'defend'>;
   /** Where inputs and results in S3 are. */
   readonly s3: S3Connection;
+  /** The trace of each chunk begins here. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface JobOrder {
@@ -186,13 +189,24 @@ class Producer {
     }
     const first = this.#cursor.chunks;
     const cut = this.#cut;
+    const spans = cut.map((_, place) => this.#beginSpan(first + place));
     await Promise.all(cut.map(({ bytes, cursor }) => writeChunk(this.#store, cursor.chunks - 1, bytes)));
     const { cursor } = cut.at(-1)!;
     await records.advance(this.#job, first, cursor);
-    await this.#queue.add(cut.map((_, place) => chunkTask(this.#job, first + place)));
+    await this.#queue.add(
+      spans.map(({ context: trace }, place) =>
+        chunkTask(this.#job, first + place, trace === undefined ? {} : { trace }),
+      ),
+    );
+    for (const span of spans) span.end();
     this.#cut = [];
     this.#cursor = cursor;
     this.#told(cursor.images);
+  }
+
+  #beginSpan(chunk: number): Span {
+    const attributes = { 'deflector.job': this.#job.name, 'deflector.chunk': chunk };
+    return (this.#ports.tracer ?? UNTRACED).begin('enqueue chunk', { kind: 'producer', attributes });
   }
 
   /** Waits while as many chunks as may be are waiting in the lane. */

@@ -6,11 +6,11 @@ import { defendChunk, fetching, unpacking } from '../pipelines/chunk.js';
 import { DeflectorError } from '../src/errors.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
-import { baggageOf, type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import { baggageOf, chunkTask } from '../src/jobs/chunk-task.js';
 import type { Job } from '../src/jobs/job.js';
 import { clearPack, openPack } from '../src/jobs/scratch.js';
 import { Gate } from '../src/queue/gate.js';
-import type { Consumer, Delivery } from '../src/queue/queue.js';
+import type { Consumer } from '../src/queue/queue.js';
 import { failedVerdict } from '../src/stages/defend.js';
 import { fetchImage, isFetched } from '../src/stages/fetch.js';
 import type { FailedImage, FetchedImage, JobItem, Verdict } from '../src/types.js';
@@ -20,6 +20,7 @@ import { JobEngines, optionsOf } from './job-engine.js';
 import {
   consumerOptions,
   type GiveUp,
+  type Handed,
   KnownJobs,
   roomFor,
   SharedGates,
@@ -85,7 +86,8 @@ class DefendWorker implements StageWorker {
     await this.#engines.close();
   }
 
-  async #handle({ payload, losses, signal }: Delivery<ChunkPayload>): Promise<void> {
+  async #handle(delivery: Handed): Promise<void> {
+    const { payload, losses, signal } = delivery;
     const job = await this.#jobs.wanted(payload);
     if (job === undefined) return;
     // What another delivery of this chunk did needs no doing again.
@@ -95,30 +97,31 @@ class DefendWorker implements StageWorker {
     }
     await this.#inHand.hold(job, signal, async either => {
       try {
-        await this.#work(job, payload, losses > 0 || payload.suspect === true, either);
+        await this.#work(job, delivery, losses > 0 || payload.suspect === true, either);
       } catch (error) {
         const { returned = 0 } = payload;
         if (!(error instanceof DeflectorError) || error.code !== 'PACK_INVALID' || returned >= RETURNS) throw error;
-        await this.#giveBack(job, payload, error);
+        await this.#giveBack(job, delivery, error);
       }
     });
   }
 
-  async #work(job: Job, payload: ChunkPayload, suspect: boolean, signal: AbortSignal): Promise<void> {
+  async #work(job: Job, delivery: Handed, suspect: boolean, signal: AbortSignal): Promise<void> {
+    const { payload, trace } = delivery;
     const { chunk } = payload;
     const items = await readChunk(this.#ports.openStore(job.out), chunk);
     const verdicts = suspect
-      ? await this.#isolating.run(() => this.#apart(job, chunk, items, signal))
-      : await this.#together(job, chunk, items, signal);
+      ? await this.#isolating.run(() => this.#apart(job, delivery, items, signal))
+      : await this.#together(job, delivery, items, signal);
     await writeVerdicts(this.#ports.openStore(job.out), chunk, verdicts);
     const { publish } = this.#ports.queues;
     await roomFor(async () => (await publish.counts())[job.lane] >= PUBLISH_LIMIT, signal);
-    await publish.add([chunkTask(job, chunk, baggageOf(payload))]);
+    await publish.add([chunkTask(job, chunk, baggageOf(payload, trace))]);
   }
 
   async #together(
     job: Job,
-    chunk: number,
+    { payload: { chunk }, trace }: Handed,
     items: readonly JobItem[],
     signal: AbortSignal,
   ): Promise<readonly Verdict[]> {
@@ -127,17 +130,24 @@ class DefendWorker implements StageWorker {
     const gates = this.#gates.of(options);
     const within = <T>(key: string, work: () => Promise<T>) =>
       withinLimit(key, this.#options.imageLimit, this.#giveUp, work);
-    const defend = (image: FetchedImage) => within(image.key, async () => (await pool.defend(image)).verdict);
-    const fetch = fetching(gates, item => within(item.key, () => fetchImage(item, ports, options)));
+    const defend = (image: FetchedImage) =>
+      within(image.key, async () => (await pool.defend(image, {}, trace)).verdict);
+    const fetch = fetching(gates, item => within(item.key, () => fetchImage(item, { ...ports, trace }, options)));
     return this.#obtaining(job, chunk, items, pack =>
       defendChunk(items, pack === undefined ? fetch : unpacking(pack), defend, gates, signal),
     );
   }
 
   /** One image after another, each where it can hurt no other. */
-  #apart(job: Job, chunk: number, items: readonly JobItem[], signal: AbortSignal): Promise<readonly Verdict[]> {
-    this.#ports.log(`defend: chunk ${chunk} of ${job.name} lost its worker; its images are defended one by one`);
-    const isolation = new Isolation(job, job.fetch === 'separate' ? 'defend' : 'both', this.#options);
+  #apart(
+    job: Job,
+    { payload: { chunk }, trace, log }: Handed,
+    items: readonly JobItem[],
+    signal: AbortSignal,
+  ): Promise<readonly Verdict[]> {
+    log.warn('Chunk lost its worker: its images are defended one by one');
+    const work = job.fetch === 'separate' ? 'defend' : 'both';
+    const isolation = new Isolation(job, work, this.#options, this.#ports.observer, trace);
     const one = async (image: FetchedImage | FailedImage): Promise<Verdict> =>
       isFetched(image) ? isolation.defendPixels(image) : failedVerdict(image);
     return isolation.during(signal, () =>
@@ -170,12 +180,14 @@ class DefendWorker implements StageWorker {
   }
 
   /** A pack that is damaged or gone is made anew. */
-  async #giveBack(job: Job, payload: ChunkPayload, error: DeflectorError): Promise<void> {
+  async #giveBack(job: Job, { payload, trace, log }: Handed, error: DeflectorError): Promise<void> {
     const { chunk, returned = 0 } = payload;
     // Another delivery may have come to its end meanwhile, and its pack have been cleared.
     if (await this.#ports.records.isDone(job, chunk)) return;
-    this.#ports.log(`defend: chunk ${chunk} of ${job.name} goes back to the fetch stage: ${error.message}`);
+    log.warn({ code: error.code, error: error.message }, 'Chunk goes back to the fetch stage');
     await clearPack(job, chunk, this.#ports);
-    await this.#ports.queues.fetch.add([chunkTask(job, chunk, { ...baggageOf(payload), returned: returned + 1 })]);
+    await this.#ports.queues.fetch.add([
+      chunkTask(job, chunk, { ...baggageOf(payload, trace), returned: returned + 1 }),
+    ]);
   }
 }

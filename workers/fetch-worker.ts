@@ -6,12 +6,12 @@ import { type ChunkGates, fetchChunk, fetching } from '../pipelines/chunk.js';
 import type { ResolvedOptions } from '../src/config/settings.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { readChunk } from '../src/jobs/chunk-files.js';
-import { baggageOf, type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
+import { baggageOf, chunkTask } from '../src/jobs/chunk-task.js';
 import type { Job } from '../src/jobs/job.js';
 import { clearPack, writePack } from '../src/jobs/scratch.js';
 import { openModel } from '../src/models/registry.js';
 import { Gate } from '../src/queue/gate.js';
-import type { Consumer, Delivery } from '../src/queue/queue.js';
+import type { Consumer } from '../src/queue/queue.js';
 import { type FetchPorts, fetchImage } from '../src/stages/fetch.js';
 import type { FailedImage, FetchedImage, JobItem } from '../src/types.js';
 import { ChunksInHand } from './in-hand.js';
@@ -20,6 +20,7 @@ import { checkModels, fetchPortsOf, optionsOf, unfit } from './job-engine.js';
 import {
   consumerOptions,
   type GiveUp,
+  type Handed,
   KnownJobs,
   roomFor,
   SharedGates,
@@ -87,7 +88,8 @@ class FetchWorker implements StageWorker {
     this.#inHand.close();
   }
 
-  async #handle({ payload, losses, signal }: Delivery<ChunkPayload>): Promise<void> {
+  async #handle(delivery: Handed): Promise<void> {
+    const { payload, losses, signal, trace } = delivery;
     const job = await this.#jobs.wanted(payload);
     if (job === undefined) return;
     const { chunk, suspect = false } = payload;
@@ -101,21 +103,23 @@ class FetchWorker implements StageWorker {
       // A chunk whose pack is counted already is not waited for: it may be the very one that the others wait for.
       const isFull = async () => !(await packs.has(job, chunk)) && (await packs.count(job.lane)) >= fetchAhead;
       await roomFor(isFull, either);
-      await this.#pack(job, chunk, suspect || losses > 0, either);
-      await queues.defend.add([chunkTask(job, chunk, baggageOf(payload))]);
+      await this.#pack(job, delivery, suspect || losses > 0, either);
+      await queues.defend.add([chunkTask(job, chunk, baggageOf(payload, trace))]);
     });
     if (!done) await clearPack(job, chunk, this.#ports);
   }
 
-  async #pack(job: Job, chunk: number, suspect: boolean, signal: AbortSignal): Promise<void> {
+  async #pack(job: Job, delivery: Handed, suspect: boolean, signal: AbortSignal): Promise<void> {
+    const { payload, trace } = delivery;
+    const { chunk } = payload;
     const items = await readChunk(this.#ports.openStore(job.out), chunk);
     const ready = await this.#open(job);
     const gates = this.#gates.of(ready.options);
-    if (suspect) await this.#isolating.run(() => this.#apart(job, chunk, items, gates, signal));
+    if (suspect) await this.#isolating.run(() => this.#apart(job, delivery, items, gates, signal));
     else {
       const limit = this.#options.imageLimit;
       const obtain = fetching(gates, item =>
-        withinLimit(item.key, limit, this.#giveUp, () => fetchImage(item, ready.ports, ready.options)),
+        withinLimit(item.key, limit, this.#giveUp, () => fetchImage(item, { ...ready.ports, trace }, ready.options)),
       );
       await writePack(job, chunk, fetchChunk(items, obtain, gates, signal), this.#ports);
     }
@@ -124,13 +128,13 @@ class FetchWorker implements StageWorker {
   /** One image after another, each in a process where it can hurt no other. */
   async #apart(
     job: Job,
-    chunk: number,
+    { payload: { chunk }, trace, log }: Handed,
     items: readonly JobItem[],
     gates: ChunkGates,
     signal: AbortSignal,
   ): Promise<void> {
-    this.#ports.log(`fetch: chunk ${chunk} of ${job.name} lost its worker; its images are fetched one by one`);
-    const isolation = new Isolation(job, 'fetch', this.#options);
+    log.warn('Chunk lost its worker: its images are fetched one by one');
+    const isolation = new Isolation(job, 'fetch', this.#options, this.#ports.observer, trace);
     const images = async function* (): AsyncGenerator<FetchedImage | FailedImage, void, undefined> {
       for (const item of items) {
         signal.throwIfAborted();

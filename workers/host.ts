@@ -14,7 +14,9 @@ import { connectRedis } from '../src/queue/redis.js';
 import type { StageName } from '../src/stages/observer.js';
 import { folderOpener, storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
+import type { Log } from '../src/telemetry/log.js';
 import { startTelemetry, type Telemetry } from '../src/telemetry/telemetry.js';
+import { openTracer } from '../src/telemetry/tracer.js';
 import { startDefendWorker } from './defend-worker.js';
 import { startFetchWorker } from './fetch-worker.js';
 import { startJanitor } from './janitor.js';
@@ -34,17 +36,18 @@ export type WorkerStage = 'all' | StageQueue;
 export async function runWorker(
   stage: WorkerStage,
   options: ResolvedOptions,
-  log: (line: string) => void,
+  log: Log,
   giveUp: GiveUp,
   ready: () => void,
   stop: AbortSignal,
 ): Promise<void> {
+  const tracer = await openTracer(process.env, trouble => log.warn({ error: trouble }, 'Trouble with traces'));
   const redis = await connectRedis(options, 'endless');
   const s3 = new S3Connection(options);
   let telemetry: Telemetry | undefined;
   try {
-    telemetry = await startTelemetry(options, stagesOf(stage), redis);
-    if (telemetry.url !== undefined) log(`Metrics and health at ${telemetry.url}`);
+    telemetry = await startTelemetry(options, stagesOf(stage), { redis, tracer });
+    if (telemetry.url !== undefined) log.info(`Metrics and health at ${telemetry.url}`);
     const queues = await openStageQueues(redis);
     const stores = new StoreWatch(storeOpener(s3));
     telemetry.health.addReadiness('store', () => stores.fault());
@@ -56,6 +59,7 @@ export async function runWorker(
       openFolder: folderOpener(s3),
       observer: telemetry.observer,
       health: telemetry.health,
+      tracer,
       log,
     };
     const starting = telemetry.health.addReadiness('state', () => 'starting');
@@ -74,6 +78,7 @@ export async function runWorker(
     await closeStageQueues(queues);
   } finally {
     await telemetry?.close();
+    await tracer.close();
     await s3.close();
     await redis.close();
   }

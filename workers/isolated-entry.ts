@@ -7,13 +7,16 @@ import { openModel } from '../src/models/registry.js';
 import { toVerdictError } from '../src/stages/common.js';
 import { failedVerdict } from '../src/stages/defend.js';
 import { type FetchLimits, type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
+import type { FetchEnd, ModelCall } from '../src/stages/observer.js';
 import { storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
-import type { FetchedImage, Verdict } from '../src/types.js';
+import type { FetchedImage } from '../src/types.js';
 import type { FromIsolated, ToIsolated } from './isolation.js';
 import { checkModels, fetchPortsOf, optionsHere, optionsOf } from './job-engine.js';
 
 let engine: Engine | undefined;
+/** Calls of the model since the last answer. */
+let calls: ModelCall[] = [];
 let fetching: { readonly ports: FetchPorts; readonly limits: FetchLimits } | undefined;
 
 const answer = (message: FromIsolated): void => void process.send?.(message);
@@ -23,12 +26,16 @@ process.on('message', async (message: ToIsolated) => {
     if (message.type === 'job') {
       await open(message);
       answer({ type: 'ready' });
-    } else if (message.type === 'image') answer({ type: 'verdict', verdict: await defend(message.image) });
+    } else if (message.type === 'image') answer(await defend(message.image, undefined));
     else {
       const image = await fetchImage(message.item, fetching!.ports, fetching!.limits);
-      if (engine === undefined) answer({ type: 'image', image });
-      else answer({ type: 'verdict', verdict: isFetched(image) ? await defend(image) : failedVerdict(image) });
+      const { key, ms } = image;
+      const fetched = isFetched(image) ? { key, ms } : { key, ms, error: image.error };
+      if (engine === undefined) answer({ type: 'image', image, told: { fetched, calls } });
+      else if (isFetched(image)) answer(await defend(image, fetched));
+      else answer({ type: 'verdict', verdict: failedVerdict(image), told: { fetched, calls } });
     }
+    calls = [];
   } catch (error) {
     const { code, message: text } = toVerdictError(error);
     answer({ type: 'failed', code, message: text });
@@ -43,7 +50,7 @@ async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 
   if (work !== 'fetch') {
     const spec = engineSpecOf(options, worker);
     prepareRuntimes(spec);
-    engine = await openEngine(spec);
+    engine = await openEngine(spec, call => calls.push(call));
     checkModels(job, engine.info);
   }
   if (work === 'defend') return;
@@ -52,6 +59,12 @@ async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 
   fetching = { ports, limits: options };
 }
 
-async function defend(image: FetchedImage): Promise<Verdict> {
-  return (await engine!.defend(image)).verdict;
+async function defend(image: FetchedImage, fetched: FetchEnd | undefined): Promise<FromIsolated> {
+  const { verdict, passes } = await engine!.defend(image);
+  const { model, runtime } = engine!.info;
+  return {
+    type: 'verdict',
+    verdict,
+    told: { fetched, defended: { verdict, passes }, model: { model, runtime }, calls },
+  };
 }

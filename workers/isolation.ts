@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { DeflectorError, type ErrorCode } from '../src/errors.js';
 import type { Job } from '../src/jobs/job.js';
 import { failedVerdict } from '../src/stages/defend.js';
+import type { DefendEnd, FetchEnd, LiveModel, ModelCall, StageObserver, TraceParent } from '../src/stages/observer.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
 import { type FailedImage, type FetchedImage, type JobItem, VERDICT_SCHEMA, type Verdict } from '../src/types.js';
 import type { WorkerOptions } from './stage.js';
@@ -27,9 +28,17 @@ export type ToIsolated =
 /** From the process. */
 export type FromIsolated =
   | { readonly type: 'ready' }
-  | { readonly type: 'image'; readonly image: FetchedImage | FailedImage }
-  | { readonly type: 'verdict'; readonly verdict: Verdict }
+  | { readonly type: 'image'; readonly image: FetchedImage | FailedImage; readonly told: Told }
+  | { readonly type: 'verdict'; readonly verdict: Verdict; readonly told: Told }
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** What the stages in the process told of an image, to be told on. */
+export interface Told {
+  readonly fetched?: FetchEnd | undefined;
+  readonly defended?: DefendEnd | undefined;
+  readonly model?: LiveModel | undefined;
+  readonly calls: readonly ModelCall[];
+}
 
 /** Milliseconds that the process may take to make its model live. */
 const START_LIMIT_MS = 120_000;
@@ -38,12 +47,23 @@ export class Isolation {
   readonly #job: Job;
   readonly #work: IsolatedWork;
   readonly #options: IsolationOptions;
+  readonly #observer: StageObserver;
+  readonly #trace: TraceParent | undefined;
   #child: ChildProcess | undefined;
 
-  constructor(job: Job, work: IsolatedWork, options: IsolationOptions) {
+  /** @param trace what the work is a part of */
+  constructor(
+    job: Job,
+    work: IsolatedWork,
+    options: IsolationOptions,
+    observer: StageObserver,
+    trace: TraceParent | undefined,
+  ) {
     this.#job = job;
     this.#work = work;
     this.#options = options;
+    this.#observer = observer;
+    this.#trace = trace;
   }
 
   /** Ends the process when `work` has ended, or as soon as `signal` is aborted. */
@@ -66,15 +86,19 @@ export class Isolation {
    */
   async defend(item: JobItem): Promise<Verdict> {
     const answer = await this.#ask({ type: 'item', item });
-    if (typeof answer === 'string') return failedVerdict(lost(item, answer));
-    return expected(answer, 'verdict').verdict;
+    if (typeof answer !== 'string') return expected(answer, 'verdict').verdict;
+    const verdict = failedVerdict(lost(item, answer));
+    this.#observer.defended({ verdict, passes: 0 }, this.#trace);
+    return verdict;
   }
 
   /** Fetches. @see defend */
   async fetch(item: JobItem): Promise<FetchedImage | FailedImage> {
     const answer = await this.#ask({ type: 'item', item });
-    if (typeof answer === 'string') return lost(item, answer);
-    return expected(answer, 'image').image;
+    if (typeof answer !== 'string') return expected(answer, 'image').image;
+    const image = lost(item, answer);
+    this.#observer.fetched(image, this.#trace);
+    return image;
   }
 
   /** Defends what was fetched. @see defend */
@@ -82,14 +106,24 @@ export class Isolation {
     const answer = await this.#ask({ type: 'image', image });
     if (typeof answer !== 'string') return expected(answer, 'verdict').verdict;
     const { key, sha256, ms } = image;
-    return { schema: VERDICT_SCHEMA, key, sha256, status: 'error', error: lost(image, answer).error, ms };
+    const { error } = lost(image, answer);
+    const verdict = { schema: VERDICT_SCHEMA, key, sha256, status: 'error', error, ms } as const;
+    this.#observer.defended({ verdict, passes: 0 }, this.#trace);
+    return verdict;
   }
 
   /** @returns in place of an answer, as a clause: why there is none */
   async #ask(message: ToIsolated): Promise<FromIsolated | string> {
     const answer = await ask(await this.#ready(), message, this.#options.imageLimit * 1000);
     if (typeof answer === 'string') await this.close();
+    else if ('told' in answer) this.#tell(answer.told);
     return answer;
+  }
+
+  #tell({ fetched, defended, model, calls }: Told): void {
+    if (fetched !== undefined) this.#observer.fetched(fetched, this.#trace);
+    if (defended !== undefined) this.#observer.defended(defended, this.#trace);
+    if (model !== undefined) this.#observer.modelCalled(model, calls, this.#trace);
   }
 
   /** Ends the process. */

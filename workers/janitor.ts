@@ -8,6 +8,7 @@ import type { Job } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
 import { type ScratchPorts, sweepPacks } from '../src/jobs/scratch.js';
 import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
+import type { Log } from '../src/telemetry/log.js';
 
 /** Chunks that are looked at together. */
 const PAGE = 500;
@@ -69,7 +70,7 @@ async function missing(
  * @returns how to stop
  */
 export function startJanitor(
-  ports: JanitorPorts & { log(line: string): void },
+  ports: JanitorPorts & { readonly log: Log },
   interval: number,
   expiry: number,
 ): { stop(): Promise<void> } {
@@ -77,12 +78,12 @@ export function startJanitor(
   const look = async (): Promise<void> => {
     for await (const job of ports.records.list()) {
       const repaired = await repair(job, ports);
-      if (repaired > 0) ports.log(`janitor: ${repaired} chunks of ${job.name} were in no queue and are back`);
+      if (repaired > 0) ports.log.warn({ job: job.name, chunks: repaired }, 'Chunks that were in no queue are back');
     }
     // Of all workers one is enough.
     if (!(await ports.records.takeErrand('sweep', interval))) return;
     const swept = await sweepPacks(ports, expiry);
-    if (swept > 0) ports.log(`janitor: ${swept} packs were of no use any more and are gone`);
+    if (swept > 0) ports.log.info({ packs: swept }, 'Packs that were of no use any more are gone');
   };
   const timer = setInterval(() => {
     // A round that fails, while Redis is away for one, is followed by the next.

@@ -1,17 +1,22 @@
 /** The worker of the stage publish: counts the verdicts of each chunk in the job's record, once, and clears its pack. */
 import { readVerdictsOf } from '../src/jobs/chunk-files.js';
-import type { ChunkPayload } from '../src/jobs/chunk-task.js';
 import { countVerdicts, type DeadLetter } from '../src/jobs/job.js';
 import { clearPack } from '../src/jobs/scratch.js';
-import type { Delivery } from '../src/queue/queue.js';
 import { systemClock } from '../src/stages/common.js';
 import type { Verdict } from '../src/types.js';
-import { consumerOptions, KnownJobs, type StagePorts, type StageWorker, type WorkerOptions } from './stage.js';
+import {
+  consumerOptions,
+  type Handed,
+  KnownJobs,
+  type StagePorts,
+  type StageWorker,
+  type WorkerOptions,
+} from './stage.js';
 
 /** @throws DeflectorError QUEUE_UNAVAILABLE */
 export async function startPublishWorker(ports: StagePorts, options: WorkerOptions): Promise<StageWorker> {
   const jobs = new KnownJobs(ports.records);
-  const handle = async ({ payload, failures, losses }: Delivery<ChunkPayload>): Promise<void> => {
+  const handle = async ({ payload, failures, losses, trace, log }: Handed): Promise<void> => {
     const job = await jobs.wanted(payload);
     if (job === undefined) return;
     const started = systemClock.now();
@@ -23,8 +28,10 @@ export async function startPublishWorker(ports: StagePorts, options: WorkerOptio
       const counted = await ports.records.mark(job, payload.chunk, countVerdicts(verdicts), letter);
       if (job.fetch === 'separate') await clearPack(job, payload.chunk, ports);
       if (!counted) return;
-      ports.observer.published({ verdicts, ms: systemClock.now() - started, since: payload.since });
-      if (letter !== undefined) ports.observer.gaveUp('publish', letter.code);
+      ports.observer.published({ verdicts, ms: systemClock.now() - started, since: payload.since, trace });
+      if (letter === undefined) return;
+      ports.observer.gaveUp('publish', letter.code);
+      log.error({ code: letter.code, error: letter.message, keys: letter.keys }, 'Images given up');
     } finally {
       left();
     }

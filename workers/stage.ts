@@ -10,10 +10,12 @@ import type { ScratchPorts } from '../src/jobs/scratch.js';
 import type { StageQueues } from '../src/jobs/stage-queues.js';
 import { type ConsumerOptions, type Delivery, retryDelay } from '../src/queue/queue.js';
 import { toVerdictError } from '../src/stages/common.js';
-import type { StageObserver } from '../src/stages/observer.js';
+import type { StageObserver, TraceParent } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
 import type { Health } from '../src/telemetry/health.js';
+import { type Log, traceFields } from '../src/telemetry/log.js';
+import { type Tracer, traced } from '../src/telemetry/tracer.js';
 
 /** The settings of group `worker`, and what a worker takes of the others. */
 export interface WorkerOptions extends S3Options {
@@ -51,8 +53,8 @@ export interface StagePorts extends ScratchPorts {
   readonly observer: StageObserver;
   /** Asked whether this process lives, and whether it is ready for work. */
   readonly health: Health;
-  /** Told what people should know, one line each. */
-  log(line: string): void;
+  readonly tracer: Tracer;
+  readonly log: Log;
 }
 
 /** Milliseconds between two looks at what is full. */
@@ -85,15 +87,26 @@ export class KnownJobs {
   }
 }
 
+/** A delivery to a stage, and what belongs to it. */
+export interface Handed extends Delivery<ChunkPayload> {
+  /** The trace that the work on it is a part of. */
+  readonly trace: TraceParent | undefined;
+  /** Says which chunk of which job it is about. */
+  readonly log: Log;
+}
+
 /** How every stage takes from its queue. */
 export function consumerOptions(
   stage: StageQueue,
-  ports: StagePorts,
+  { observer, tracer, log, records }: StagePorts,
   options: WorkerOptions,
-  handle: (delivery: Delivery<ChunkPayload>) => Promise<void>,
+  handle: (delivery: Handed) => Promise<void>,
 ): ConsumerOptions<ChunkPayload> {
-  const { observer } = ports;
-  const told = (what: string, error: unknown) => ports.log(`${stage}: ${what}: ${toVerdictError(error).message}`);
+  const about = ({ payload: { job, chunk } }: Delivery<ChunkPayload>) => log.child({ stage, job, chunk });
+  const fieldsOf = (error: unknown) => {
+    const { code, message } = toVerdictError(error);
+    return { code, error: message };
+  };
   return {
     concurrency: options.concurrency,
     attempts: options.attempts,
@@ -101,26 +114,39 @@ export function consumerOptions(
     lock: options.lock * 1000,
     backoff: retryDelay,
     handle: async delivery => {
-      if (delivery.losses > 0) observer.workerLost(stage);
-      try {
-        await handle(delivery);
-        observer.chunkDone(stage);
-      } catch (error) {
-        const { job, chunk } = delivery.payload;
-        if (!delivery.signal.aborted) told(`chunk ${chunk} of ${job}, try ${delivery.failures + 1}`, error);
-        throw error;
-      }
+      const { payload, failures, losses, signal } = delivery;
+      if (losses > 0) observer.workerLost(stage);
+      const attributes = {
+        'deflector.job': payload.job,
+        'deflector.chunk': payload.chunk,
+        'deflector.failures': failures,
+        'deflector.losses': losses,
+      };
+      const work = { parent: payload.trace, kind: 'consumer', attributes } as const;
+      await traced(tracer, `${stage} chunk`, work, async trace => {
+        const own = about(delivery).child(traceFields(trace));
+        const began = performance.now();
+        try {
+          await handle({ ...delivery, trace, log: own });
+          observer.chunkDone(stage);
+          own.debug({ ms: Math.round(performance.now() - began) }, 'Chunk done');
+        } catch (error) {
+          if (!signal.aborted) own.warn({ ...fieldsOf(error), try: failures + 1 }, 'Chunk failed');
+          throw error;
+        }
+      });
     },
     again: (_, error) => observer.retried(stage, toVerdictError(error).code),
-    bury: async ({ payload, failures, losses }, error) => {
+    bury: async (delivery, error) => {
       const { code, message } = toVerdictError(error);
+      const { payload, failures, losses } = delivery;
       const { job, id, chunk } = payload;
       const letter: DeadLetter = { chunk, code, message, failures: failures + 1, losses, at: new Date().toISOString() };
-      await ports.records.bury({ name: job, id }, letter);
+      await records.bury({ name: job, id }, letter);
       observer.gaveUp(stage, code);
-      told(`chunk ${chunk} of ${job} is given up`, error);
+      about(delivery).error({ ...fieldsOf(error), ...traceFields(payload.trace) }, 'Chunk given up');
     },
-    trouble: error => told('the queue', error),
+    trouble: error => log.warn({ stage, ...fieldsOf(error) }, 'Trouble with the queue'),
   };
 }
 

@@ -9,7 +9,9 @@ import { JobRecords } from '../jobs/job-records.js';
 import { closeStageQueues, openStageQueues } from '../jobs/stage-queues.js';
 import { connectRedis } from '../queue/redis.js';
 import { counted } from '../report/numbers.js';
+import { visibleText } from '../report/visible-text.js';
 import { S3Connection } from '../storage/s3-connection.js';
+import { openTracer } from '../telemetry/tracer.js';
 import { EXIT } from './exit-codes.js';
 import { settingsFromCommand } from './options.js';
 import { recommendedRecipe } from './recommended-recipe.js';
@@ -30,6 +32,7 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
   const asked = await settingsFromCommand(command, recommendedRecipe);
   const redis = await connectRedis(asked, 'bounded');
   const s3 = new S3Connection(asked);
+  const tracer = await openTracer(process.env, trouble => process.stderr.write(`${visibleText(trouble)}\n`));
   try {
     const queues = await openStageQueues(redis);
     const records = new JobRecords(redis);
@@ -39,7 +42,7 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
     const quiet = options.quiet || flags.json === true;
     const order = { name, inputs, out: flags.out, options };
     const named = quiet ? () => undefined : sayNow();
-    const produced = await stoppable(quiet, signal => produce(order, { records, queues, s3 }, named, signal));
+    const produced = await stoppable(quiet, signal => produce(order, { records, queues, s3, tracer }, named, signal));
     await closeStageQueues(queues);
     const { job, chunks, images, complete } = produced;
     if (flags.json) {
@@ -55,6 +58,7 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
     }
     return complete ? EXIT.done : EXIT.interrupted;
   } finally {
+    await tracer.close();
     await s3.close();
     await redis.close();
   }

@@ -38,9 +38,9 @@ export function addJobOptions(command: Command): Command {
   return addGroup(addGroup(command, 'job'), 'storage');
 }
 
-/** Adds the settings of what a process tells of itself. */
-export function addTelemetryOptions(command: Command): Command {
-  return addGroup(command, 'telemetry');
+/** Adds the settings of what a process tells of itself. @param except what does not concern the command */
+export function addTelemetryOptions(command: Command, except: readonly SettingName[] = []): Command {
+  return addGroup(command, 'telemetry', except);
 }
 
 /** Adds the settings by which S3 and Redis are reached, and with `more` those of a producer or a worker. */

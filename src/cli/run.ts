@@ -13,7 +13,7 @@ export function registerRun(program: Command): void {
     .requiredOption('--out <dir>', 'folder or s3://bucket/prefix for results.jsonl, run.json and report.html')
     .option('--resume', 'go on with an interrupted job, with the settings it began with')
     .option('--overwrite', 'start over where results are there already');
-  addTelemetryOptions(addDefenceOptions(addJobOptions(command)))
+  addTelemetryOptions(addDefenceOptions(addJobOptions(command)), ['logLevel'])
     .addHelpText(
       'after',
       `

@@ -7,6 +7,7 @@ import { type DefenceSettings, PAPER_SETTINGS } from '../defense/settings.js';
 import { WAVELET_NAMES } from '../defense/wavelet-filters.js';
 import { RUNTIME_NAMES } from '../models/runtime-names.js';
 import { LANES, MAX_CHUNK } from '../queue/queue.js';
+import { LOG_LEVELS } from '../telemetry/log.js';
 import { availableCores } from './cores.js';
 import { RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
@@ -260,6 +261,7 @@ export const SETTINGS = {
     '127.0.0.1',
     'address that they are served on; anyone who reaches it may read them',
   ),
+  logLevel: setting('telemetry', oneOf(LOG_LEVELS), 'info', 'least level of what a worker logs'),
 } satisfies { readonly [K in keyof DefenceSettings]: Setting<DefenceSettings[K]> } & Record<string, unknown>;
 
 type Table = typeof SETTINGS;

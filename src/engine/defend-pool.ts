@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { DeflectorError, type ErrorCode } from '../errors.js';
 import { prepareRuntimes } from '../models/native-runtimes.js';
 import type { DefendOutcome, Wanted } from '../stages/defend.js';
-import { type ModelCall, SILENT, type StageObserver } from '../stages/observer.js';
+import { type ModelCall, SILENT, type StageObserver, type TraceParent } from '../stages/observer.js';
 import { type FetchedImage, VERDICT_SCHEMA } from '../types.js';
 import type { EngineInfo, EngineSpec } from './engine.js';
 
@@ -31,6 +31,7 @@ export type FromThread =
 interface Request {
   readonly image: FetchedImage;
   readonly wanted: Wanted;
+  readonly trace: TraceParent | undefined;
   readonly resolve: (outcome: DefendOutcome) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -87,17 +88,18 @@ export class DefendPool {
   /**
    * Defends one image on the thread with the fewest in hand. A fault of the image becomes an error verdict.
    *
+   * @param trace what this is a part of
    * @throws DeflectorError WORKER_LOST when a thread died and no other can be started; INTERNAL when the pool is closed
    */
-  defend(image: FetchedImage, wanted: Wanted = {}): Promise<DefendOutcome> {
+  defend(image: FetchedImage, wanted: Wanted = {}, trace?: TraceParent): Promise<DefendOutcome> {
     const outcome = new Promise<DefendOutcome>((resolve, reject) => {
       if (this.#closing !== undefined) throw new DeflectorError('INTERNAL', 'The pool of worker threads is closed');
-      this.#place({ image, wanted, resolve, reject });
+      this.#place({ image, wanted, trace, resolve, reject });
     });
     const left = this.#observer.entered('defend', 1);
     const settled = outcome
       .then(
-        made => this.#observer.defended(made),
+        made => this.#observer.defended(made, trace),
         () => undefined,
       )
       .finally(() => {
@@ -201,8 +203,8 @@ class DefendThread {
     worker.on('message', (message: FromThread) => {
       if (message.type !== 'outcome') return;
       this.#progress = performance.now();
-      observer.modelCalled(info, message.calls);
       const request = this.#requests.get(message.id);
+      observer.modelCalled(info, message.calls, request?.trace);
       this.#requests.delete(message.id);
       request?.resolve(message.outcome);
       if (this.#requests.size === 0) this.#freed?.();

@@ -1,5 +1,6 @@
 /** What the queues of the stages hold: chunks by their job and number, never their content. */
 import type { Task } from '../queue/queue.js';
+import type { TraceParent } from '../stages/observer.js';
 import type { Job } from './job.js';
 
 /** The stages in their order, each with a queue that its workers take from. */
@@ -15,6 +16,8 @@ export interface ChunkPayload {
   readonly suspect?: boolean;
   /** When the chunk was put into its first queue, milliseconds since 1970. */
   readonly since?: number;
+  /** The trace that the chunk is a part of. */
+  readonly trace?: TraceParent;
   /** How often the defend stage found no use in its pack and gave it back to the fetch stage. */
   readonly returned?: number;
 }
@@ -32,7 +35,10 @@ export function chunkTask(
   return { id: `${job.name}.${job.id}.${chunk}`, lane: job.lane, payload };
 }
 
-/** What a chunk takes along to the next queue. */
-export function baggageOf({ job: _job, id: _id, chunk: _chunk, ...baggage }: ChunkPayload): ChunkBaggage {
-  return baggage;
+/** What a chunk takes along to the next queue. @param trace the work from which it goes there */
+export function baggageOf(
+  { job: _job, id: _id, chunk: _chunk, ...baggage }: ChunkPayload,
+  trace: TraceParent | undefined,
+): ChunkBaggage {
+  return trace === undefined ? baggage : { ...baggage, trace };
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { DeflectorError, ERROR_CATALOGUE } from '../errors.js';
 import type { FailedImage, FetchedImage, JobItem, ObjectStore, RgbImage } from '../types.js';
 import { type Clock, toVerdictError } from './common.js';
-import type { StageObserver } from './observer.js';
+import type { StageObserver, TraceParent } from './observer.js';
 
 /** What the stage needs from outside. */
 export interface FetchPorts {
@@ -12,6 +12,8 @@ export interface FetchPorts {
   decode(bytes: Uint8Array): Promise<RgbImage>;
   readonly clock: Clock;
   readonly observer?: StageObserver | undefined;
+  /** What the images are a part of. */
+  readonly trace?: TraceParent | undefined;
 }
 
 export interface FetchLimits {
@@ -32,7 +34,7 @@ export async function fetchImage(
   const left = ports.observer?.entered('fetch', 1);
   try {
     const image = await fetchUnobserved(item, ports, limits);
-    ports.observer?.fetched(image);
+    ports.observer?.fetched(image, ports.trace);
     return image;
   } finally {
     left?.();

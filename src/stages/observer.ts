@@ -1,6 +1,6 @@
 /** Port: told how the work of the stages goes on, for metrics and traces. It must not throw, and costs next to nothing. */
 import type { ErrorCode } from '../errors.js';
-import type { ModelIdentity, Verdict, VerdictError } from '../types.js';
+import type { Device, ModelIdentity, Verdict, VerdictError } from '../types.js';
 
 export type StageName = 'fetch' | 'defend' | 'publish';
 
@@ -20,12 +20,13 @@ export interface StageObserver {
   /** Images enter a stage. @returns to be called once, when they have left it, however they did */
   entered(stage: StageName, images: number): () => void;
   /** An image passed the fetch stage, or became an error verdict there. */
-  fetched(image: { readonly ms: Durations; readonly error?: VerdictError }, trace?: TraceParent): void;
+  fetched(image: FetchEnd, trace?: TraceParent): void;
   /** An image got its verdict. */
-  defended(outcome: { readonly verdict: Verdict; readonly passes: number }, trace?: TraceParent): void;
+  defended(outcome: DefendEnd, trace?: TraceParent): void;
   /** What executes a model was made live. */
-  modelLive(engine: { readonly model: ModelIdentity; readonly runtime: string }, threads: number): void;
-  modelCalled(engine: { readonly model: ModelIdentity; readonly runtime: string }, calls: readonly ModelCall[]): void;
+  modelLive(engine: LiveModel, threads: number): void;
+  /** @param trace of one of the images that the calls served */
+  modelCalled(engine: LiveModel, calls: readonly ModelCall[], trace?: TraceParent): void;
   /** A thread died and is replaced. */
   threadLost(): void;
   /** Verdicts are durable, and were not before. */
@@ -40,10 +41,25 @@ export interface StageObserver {
   gaveUp(stage: StageName, code: ErrorCode): void;
 }
 
-/** Milliseconds. */
-export interface Durations {
-  readonly fetch: number;
-  readonly decode: number;
+export interface LiveModel {
+  readonly model: ModelIdentity;
+  readonly runtime: string;
+  /** The GPU that computes it; absent on the CPU. */
+  readonly device?: Device | undefined;
+}
+
+/** How the fetch stage ended for an image. */
+export interface FetchEnd {
+  readonly key: string;
+  readonly ms: { readonly fetch: number; readonly decode: number };
+  readonly error?: VerdictError;
+}
+
+/** How the defend stage ended for an image. */
+export interface DefendEnd {
+  readonly verdict: Verdict;
+  /** Forward passes that it took. */
+  readonly passes: number;
 }
 
 export interface Publication {

@@ -1,7 +1,16 @@
 /** Counts what the stages tell of their work. */
 import { ERROR_CATALOGUE, type ErrorCode } from '../errors.js';
-import type { ModelCall, Publication, StageName, StageObserver, TraceParent } from '../stages/observer.js';
-import type { Label, ModelIdentity, Verdict, VerdictError } from '../types.js';
+import type {
+  DefendEnd,
+  FetchEnd,
+  LiveModel,
+  ModelCall,
+  Publication,
+  StageName,
+  StageObserver,
+  TraceParent,
+} from '../stages/observer.js';
+import type { Label, VerdictError } from '../types.js';
 import { VERSION } from '../version.js';
 import { LABELLED_CLASSES, LABELLED_MODELS, OTHER } from './catalogue.js';
 import type { DeploymentState } from './deployment.js';
@@ -58,17 +67,14 @@ export class Metrics implements StageObserver {
     return () => this.#is.inFlight.add({ stage }, -images);
   }
 
-  fetched(
-    { ms, error }: { readonly ms: { readonly fetch: number; readonly decode: number }; readonly error?: VerdictError },
-    trace?: TraceParent,
-  ): void {
+  fetched({ ms, error }: FetchEnd, trace?: TraceParent): void {
     const id = traceIdOf(trace);
     this.#left('fetch', 1, error, id);
     this.#is.stageSeconds.observe({ stage: 'fetch' }, seconds(ms.fetch), id);
     if (ms.decode > 0) this.#is.stageSeconds.observe({ stage: 'decode' }, seconds(ms.decode), id);
   }
 
-  defended({ verdict, passes }: { readonly verdict: Verdict; readonly passes: number }, trace?: TraceParent): void {
+  defended({ verdict, passes }: DefendEnd, trace?: TraceParent): void {
     const id = traceIdOf(trace);
     this.#left('defend', 1, verdict.status === 'error' ? verdict.error : undefined, id);
     const { defend } = verdict.ms;
@@ -80,16 +86,13 @@ export class Metrics implements StageObserver {
     }
   }
 
-  modelLive({ model, runtime }: { readonly model: ModelIdentity; readonly runtime: string }, threads: number): void {
+  modelLive({ model, runtime, device }: LiveModel, threads: number): void {
     this.#is.modelInfo.set({ model: this.#modelLabel(model.name), sha256: model.sha256, runtime }, 1);
-    this.#is.gpuInUse.set({ runtime }, runtime.endsWith('-cpu') ? 0 : 1);
+    this.#is.gpuInUse.set({ runtime }, device === undefined ? 0 : 1);
     this.#is.threads.set({ stage: 'defend' }, threads);
   }
 
-  modelCalled(
-    { model, runtime }: { readonly model: ModelIdentity; readonly runtime: string },
-    calls: readonly ModelCall[],
-  ): void {
+  modelCalled({ model, runtime }: LiveModel, calls: readonly ModelCall[]): void {
     const labels = { model: this.#modelLabel(model.name), runtime };
     for (const { ms, images } of calls) {
       this.#is.inferenceSeconds.observe(labels, seconds(ms));

@@ -6,6 +6,8 @@ import { serveTelemetry } from './endpoint.js';
 import { Health } from './health.js';
 import { Metrics } from './metrics.js';
 import { redisCheck } from './redis-check.js';
+import { withSpans } from './spans.js';
+import { type Tracer, UNTRACED } from './tracer.js';
 
 /** The settings of group `telemetry`. */
 export interface TelemetryOptions {
@@ -26,24 +28,26 @@ export interface Telemetry {
 
 /**
  * @param stages that this process carries out
- * @param redis where there is a deployment to tell of
+ * @param sources Redis, where there is a deployment to tell of; the tracer, where what the stages tell is to become spans
  * @throws DeflectorError SETTINGS_INVALID where the address cannot be listened on
  */
 export async function startTelemetry(
   { metricsPort: port, metricsHost: host }: TelemetryOptions,
   stages: readonly StageName[],
-  redis?: RedisConnection,
+  sources: { readonly redis?: RedisConnection; readonly tracer?: Tracer } = {},
 ): Promise<Telemetry> {
+  const { redis, tracer = UNTRACED } = sources;
   const health = new Health();
+  const observe = (inner: StageObserver) => (tracer === UNTRACED ? inner : withSpans(tracer, inner));
   if (port === null) {
-    return { health, observer: SILENT, url: undefined, drain: () => undefined, close: async () => undefined };
+    return { health, observer: observe(SILENT), url: undefined, drain: () => undefined, close: async () => undefined };
   }
   const metrics = await Metrics.create(stages, redis === undefined ? undefined : () => readDeployment(redis));
   if (redis !== undefined) health.addReadiness('queue', redisCheck(redis));
   const server = await serveTelemetry({ metrics, health }, { host, port });
   return {
     health,
-    observer: metrics,
+    observer: observe(metrics),
     url: server.url,
     drain: () => {
       metrics.draining = true;

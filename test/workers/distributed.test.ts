@@ -8,6 +8,7 @@ import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, until } from '../helpers/distributed.js';
 import { filesBelow } from '../helpers/files.js';
 import { checkLeaks } from '../helpers/leaks.js';
+import { samplesOf, scrape, telemetryUrl } from '../helpers/prometheus.js';
 import { startRedisCluster } from '../helpers/redis-server.js';
 import { timelessLines } from '../helpers/results.js';
 import { tinyName } from '../helpers/tiny-images.js';
@@ -102,7 +103,7 @@ describe('a distributed job', () => {
       );
     }
     await until(async () => (await packs()).length === 0);
-    assert.match(fetching.log(), /4 packs were of no use any more/);
+    assert.match(fetching.log(), /"packs":4,"message":"Packs that were of no use any more are gone"/);
     assert.equal(await connection.client.hlen(key), 0);
   });
 
@@ -154,7 +155,7 @@ describe('a distributed job', () => {
     await queue.close();
     const { log } = await worker();
     assert.deepEqual(await results('job'), expected);
-    assert.match(log(), /2 chunks of job were in no queue and are back/);
+    assert.match(log(), /"job":"job","chunks":2,"message":"Chunks that were in no queue are back"/);
   });
 
   it('counts a chunk once however often it is delivered', async t => {
@@ -180,13 +181,14 @@ describe('a distributed job', () => {
   });
 
   it('is handed back by a worker that is asked to stop and cannot finish in time', async t => {
-    const { enqueue, worker, results, embedded, progress } = await deployment(t, 64);
+    const { enqueue, worker, results, embedded } = await deployment(t, 64);
     const expected = await embedded();
     await enqueue('job', '--chunk', '64');
-    const slow = await worker(['--drain', '0'], `${tinyName(60)}=hang`);
-    await until(async () => (await progress('job')).chunks === 1);
-    await sleep(1000);
-    // The image that hangs keeps the process until its grace is over; the others of its chunk are done by then.
+    const slow = await worker(['--drain', '0', '--metrics-port', '0'], `${tinyName(60)}=hang`);
+    const url = telemetryUrl(slow.log());
+    const defended = 'deflector_images_total{stage="defend",outcome="ok"}';
+    await until(async () => samplesOf((await scrape(url)).text).get(defended) === 63);
+    // The image that hangs keeps the process until its grace is over; the others of its chunk are done by now.
     assert.equal(await slow.end('SIGTERM'), 1);
     await worker();
     assert.deepEqual(await results('job'), expected);
