@@ -2,6 +2,8 @@
  * Activations, element by element. Where the derivative can be told from the output it is, so that the runtime stays
  * free to fuse the activation into what comes before it.
  */
+import type { GraphWriter } from '../graph-writer.js';
+import { type Gradient, sampled } from './phases.js';
 import type { Operation, Rule } from './rule.js';
 
 /** A rule from the derivative by itself. */
@@ -33,17 +35,22 @@ const LOWEST = -1e38;
 const STEEP = 2 ** 30;
 
 /** The gradient where the output, which is never outside its bounds, is strictly between them; else 0. */
-function gated(op: Operation, low: number | undefined, high: number | undefined): string {
-  const { write } = op;
-  let gradient = op.dy;
-  if (low !== undefined) gradient = write.multiply(gradient, ramp(op, STEEP, -low * STEEP));
-  if (high !== undefined) gradient = write.multiply(gradient, ramp(op, -STEEP, high * STEEP));
-  return gradient;
+function gated(op: Operation, low: number | undefined, high: number | undefined): Gradient {
+  const { write, phased } = op;
+  const gate = (dy: string, y: string): string => {
+    let gradient = dy;
+    if (low !== undefined) gradient = write.multiply(gradient, ramp(write, y, STEEP, -low * STEEP));
+    if (high !== undefined) gradient = write.multiply(gradient, ramp(write, y, -STEEP, high * STEEP));
+    return gradient;
+  };
+  if (phased === undefined) return gate(op.dy, op.y);
+  const outputs = sampled(write, op.y, phased);
+  return { ...phased, phases: phased.phases.map((dy, phase) => gate(dy, outputs[phase]!)) };
 }
 
 /** slope y + offset, cut off below 0 and above 1: in an eighth of the time that the runtime takes for Sign. */
-function ramp(op: Operation, slope: number, offset: number): string {
-  return op.write.op('HardSigmoid', [op.y], { alpha: { float: slope }, beta: { float: offset } });
+function ramp(write: GraphWriter, y: string, slope: number, offset: number): string {
+  return write.op('HardSigmoid', [y], { alpha: { float: slope }, beta: { float: offset } });
 }
 
 /** 1 above zero, else `slope`. */

@@ -3,6 +3,7 @@
  * stride s one convolution for each of the s x s phases of the input's grid, woven together again. Each multiplies
  * exactly what the forward pass multiplied, and runs in the runtime's fastest kernels, which ConvTranspose does not.
  */
+import { type Gradient, type PhasedGradient, woven } from './phases.js';
 import type { Operation, Rule } from './rule.js';
 
 /** Ends a slice behind the last element of any axis; negative, before the first. */
@@ -26,8 +27,40 @@ export const conv: Rule = op => {
   if (op.wants(1) || op.wants(2)) throw op.unsupported('its weights depend on the image');
   const group = op.int('group', 1);
   const weights = { name: op.input(1), dims: op.shape(op.input(1)) };
-  return [convolveBack(op, op.dy, weights, group, windows)];
+  if (op.phased !== undefined && narrows(weights.dims, group, windows)) {
+    // One position reads one position: phase by phase, and together again now that there are fewer channels.
+    const channels = weights.dims[1]!;
+    const phases = op.phased.phases.map(dy => op.write.op('Conv', [dy, turn(op, weights, group)]));
+    return [woven(op.write, { ...op.phased, phases, channels })];
+  }
+  const made = convolveBackInPhases(op, op.dy, weights, group, windows);
+  // Behind a depthwise convolution comes one that had widened the image.
+  const depthwise = weights.dims[1] === 1 && weights.dims[0] === group;
+  return [typeof made === 'string' || (depthwise && isWhole(made, windows)) ? made : joined(op, made, windows)];
 };
+
+/** Whether a convolution looks at one position at a time and has no more channels before it than behind it. */
+function narrows(
+  [outputs, inputs]: readonly number[],
+  group: number,
+  { kernel, strides, begin, input, output }: Windows,
+) {
+  const alone = [0, 1].every(
+    axis => kernel[axis] === 1 && strides[axis] === 1 && begin[axis] === 0 && input[axis] === output[axis],
+  );
+  return alone && group === 1 && inputs! <= outputs!;
+}
+
+/** Whether phases, woven, are of just the size that is wanted. */
+function isWhole({ size, strides }: PhasedGradient, { input }: Windows): boolean {
+  return size[0] * strides[0] === input[0] && size[1] * strides[1] === input[1];
+}
+
+/** Phases as one tensor of the size of the input. */
+function joined(op: Operation, made: PhasedGradient, windows: Windows): string {
+  const whole = woven(op.write, made);
+  return isWhole(made, windows) ? whole : op.write.slice(whole, [2, 3], [0, 0], [...windows.input]);
+}
 
 /** The transpose of a convolution; so its gradient is that convolution. */
 export const convTranspose: Rule = op => {
@@ -115,6 +148,18 @@ export function convolveBack(
   group: number,
   windows: Windows,
 ): string {
+  const made = convolveBackInPhases(op, dy, weights, group, windows);
+  return typeof made === 'string' ? made : joined(op, made, windows);
+}
+
+/** The same, in phases where a stride is above 1. */
+function convolveBackInPhases(
+  op: Operation,
+  dy: string,
+  weights: { readonly name: string; readonly dims: readonly number[] },
+  group: number,
+  windows: Windows,
+): Gradient {
   const { write } = op;
   const [vertical, horizontal] = windows.strides;
   const turned = turn(op, weights, group);
@@ -130,28 +175,7 @@ export function convolveBack(
   if (made === undefined) throw op.unsupported('its windows reach nothing');
   const empty = phases.includes(undefined) ? write.zerosLike(made) : '';
   const filled = phases.map(phase => phase ?? empty);
-  const woven = weave(op, filled, [weights.dims[1]! * group, ...size], [vertical, horizontal]);
-  const whole = size[0] * vertical === height && size[1] * horizontal === width;
-  return whole ? woven : write.slice(woven, [2, 3], [0, 0], [height, width]);
-}
-
-/**
- * Phases [N, C, h, w], row by row of the square that repeats, as [N, C, h * strides[0], w * strides[1]]. By transposes,
- * because the runtime's DepthToSpace takes eight times as long.
- */
-function weave(
-  op: Operation,
-  phases: readonly string[],
-  [channels, height, width]: readonly number[],
-  [vertical, horizontal]: readonly [number, number],
-): string {
-  const { write } = op;
-  const lines = channels! * height!;
-  const stacked = write.reshape(write.op('Concat', phases, { axis: 1 }), [0, phases.length, lines * width!]);
-  const side = write.op('Transpose', [stacked], { perm: [0, 2, 1] });
-  const points = write.reshape(side, [0, lines, width!, vertical, horizontal]);
-  const woven = write.op('Transpose', [points], { perm: [0, 1, 3, 2, 4] });
-  return write.reshape(woven, [0, channels!, height! * vertical, width! * horizontal]);
+  return { phases: filled, channels: weights.dims[1]! * group, size, strides: [vertical, horizontal] };
 }
 
 /** Weights [M, C / group, h, w] as those of the convolution back: [C, M / group, h, w]. */

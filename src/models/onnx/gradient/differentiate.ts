@@ -20,6 +20,7 @@ import {
   type ValueInfo,
   ValueInfoSchema,
 } from '../onnx_pb.js';
+import { type Gradient, woven } from './phases.js';
 import { type MeasuredShape, Operation } from './rule.js';
 import { CONSTANT_ALMOST_EVERYWHERE, RULES } from './rules.js';
 
@@ -134,7 +135,7 @@ function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly nu
   const inputs: LossInputs = { ...ofScores, features: featuresInput(begun, shapes, write) };
   // Copies, because a rule may ask its node for one output more.
   const copies = new Map(path.map(node => [node, create(NodeSchema, { ...node, output: [...node.output] })]));
-  const gradients = new Map([[logits, seed]]);
+  const gradients = new Map<string, Gradient>([[logits, seed]]);
   if (inputs.features !== undefined) gradients.set(begun.features!, inputs.features.name);
   for (const node of [...path].reverse()) {
     const outputs = node.output.map(name => gradients.get(name));
@@ -144,15 +145,15 @@ function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly nu
       const name = node.input[i] ?? '';
       if (gradient === undefined || !differentiable.has(name)) continue;
       const others = gradients.get(name);
-      gradients.set(name, others === undefined ? gradient : write.add(others, gradient));
+      gradients.set(name, others === undefined ? gradient : write.add(whole(write, others), whole(write, gradient)));
     }
   }
   const image = gradients.get(begun.image);
   if (image === undefined) throw unsupported(`The scores ${quote(logits)} do not depend on the image`);
-  const gradient = write.op('Identity', [image]);
+  const gradient = write.op('Identity', [whole(write, image)]);
   const { model } = graph;
   const images = write.name('images');
-  const whole = create(GraphSchema, {
+  const both = create(GraphSchema, {
     name: graph.graph.name,
     node: [...graph.graph.node.map(node => copies.get(node) ?? node), ...write.nodes],
     initializer: [...graph.graph.initializer, ...write.initializers],
@@ -164,8 +165,12 @@ function finish(begun: Begun, measured: readonly ReadonlyMap<string, readonly nu
     ],
     output: [scores, gradient].map(name => create(ValueInfoSchema, { name })),
   });
-  const bytes = toBinary(ModelSchema, create(ModelSchema, { ...model, graph: whole }));
+  const bytes = toBinary(ModelSchema, create(ModelSchema, { ...model, graph: both }));
   return { bytes, inputs, scores, gradient };
+}
+
+function whole(write: GraphWriter, gradient: Gradient): string {
+  return typeof gradient === 'string' ? gradient : woven(write, gradient);
 }
 
 /** Which dimensions differ from batch to batch. */

@@ -4,6 +4,7 @@ import { type Constant, constantValue } from '../constants.js';
 import { attribute, type IndexedGraph, intAttribute, intsAttribute, operator, quote } from '../graph.js';
 import type { GraphWriter } from '../graph-writer.js';
 import type { Node } from '../onnx_pb.js';
+import { type Gradient, type PhasedGradient, woven } from './phases.js';
 
 /**
  * The vector-Jacobian product of one operator: writes nodes that make the gradient of each input from the gradients of
@@ -11,7 +12,7 @@ import type { Node } from '../onnx_pb.js';
  *
  * @returns names of the gradients by position of the input; `undefined` where `op.wants` is false
  */
-export type Rule = (op: Operation) => readonly (string | undefined)[];
+export type Rule = (op: Operation) => readonly (Gradient | undefined)[];
 
 /** The shape of a tensor, as two batches showed it. */
 export interface MeasuredShape {
@@ -25,14 +26,14 @@ export class Operation {
   readonly node: Node;
   readonly write: GraphWriter;
   /** Gradients of the outputs by position; `undefined` where the scores do not depend on an output. */
-  readonly gradients: readonly (string | undefined)[];
+  readonly gradients: readonly (Gradient | undefined)[];
   readonly #graph: IndexedGraph;
   readonly #shapes: ReadonlyMap<string, MeasuredShape>;
   readonly #differentiable: ReadonlySet<string>;
 
   constructor(
     node: Node,
-    gradients: readonly (string | undefined)[],
+    gradients: readonly (Gradient | undefined)[],
     write: GraphWriter,
     graph: IndexedGraph,
     shapes: ReadonlyMap<string, MeasuredShape>,
@@ -56,7 +57,20 @@ export class Operation {
   }
 
   get dy(): string {
-    return this.gradients[0] ?? this.write.zerosLike(this.y);
+    return this.gradient(0);
+  }
+
+  /** The gradient of an output as one tensor. */
+  gradient(output: number): string {
+    const found = this.gradients[output];
+    if (found === undefined) return this.write.zerosLike(this.node.output[output] ?? '');
+    return typeof found === 'string' ? found : woven(this.write, found);
+  }
+
+  /** The gradient of the first output where it comes in phases. */
+  get phased(): PhasedGradient | undefined {
+    const found = this.gradients[0];
+    return typeof found === 'string' ? undefined : found;
   }
 
   /** Name of the second output, which the node is made to give where it did not. */

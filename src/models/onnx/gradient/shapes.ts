@@ -37,7 +37,7 @@ export const concat: Rule = op => {
 
 export const split: Rule = op => {
   const axis = op.axis(op.int('axis', 0), op.shape(op.x).length);
-  const parts = op.node.output.map((output, i) => op.gradients[i] ?? op.write.zerosLike(output));
+  const parts = op.node.output.map((_, i) => op.gradient(i));
   return [op.write.op('Concat', parts, { axis })];
 };
 
