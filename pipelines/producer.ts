@@ -63,14 +63,9 @@ export interface Produced {
 /** What an order makes of a job before it is known whether there is one of its name. */
 async function describeJob(order: JobOrder, inputs: JobInputs, out: Destination): Promise<Job> {
   const { options } = order;
-  const { identity } = await openModel(options.model);
-  const localizer =
-    options.localizer !== null && options.defence.map !== 'uniform'
-      ? (await openModel(options.localizer)).identity
-      : undefined;
   return {
     name: checkJobName(order.name),
-    id: randomBytes(4).toString('hex'),
+    id: newJobId(),
     createdAt: new Date().toISOString(),
     lane: options.lane,
     chunk: options.chunk,
@@ -78,6 +73,23 @@ async function describeJob(order: JobOrder, inputs: JobInputs, out: Destination)
     inputs: [...order.inputs],
     stores: [...inputs.addresses],
     out: addressOf(out.place('')),
+    ...(await frozenDefence(options)),
+  };
+}
+
+/** Tells jobs of one name apart. */
+export function newJobId(): string {
+  return randomBytes(4).toString('hex');
+}
+
+/** What a job keeps of its settings: those that every worker is to take, and the models that they name. */
+export async function frozenDefence(options: ResolvedOptions): Promise<Pick<Job, 'settings' | 'model' | 'localizer'>> {
+  const { identity } = await openModel(options.model);
+  const localizer =
+    options.localizer !== null && options.defence.map !== 'uniform'
+      ? (await openModel(options.localizer)).identity
+      : undefined;
+  return {
     settings: await settingsOf(options),
     model: identity,
     ...(localizer === undefined ? {} : { localizer }),
@@ -234,7 +246,7 @@ async function settingsOf(options: ResolvedOptions): Promise<Job['settings']> {
 }
 
 /** The address of a folder, which every worker has to reach under the same one. */
-function addressOf(place: string): StoreAddress {
+export function addressOf(place: string): StoreAddress {
   return { url: isS3Address(place) ? place : pathToFileURL(resolve(place)).href, prefix: '' };
 }
 

@@ -12,6 +12,8 @@ const TITLES = {
   producer: 'Producer of the distributed pipeline',
   worker: 'Workers',
   telemetry: 'Telemetry',
+  sink: 'Result sinks',
+  ingest: 'Ingest gateway',
 };
 
 const cell = text => text.replaceAll('|', '\\|');

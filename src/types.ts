@@ -207,6 +207,9 @@ export interface ObjectEntry {
   readonly key: string;
   /** Bytes, where the listing tells. Never trusted: limits are applied while reading. */
   readonly size: number | undefined;
+  /** Tells versions of the object apart, and when it came about, in milliseconds since 1970; where the listing tells. */
+  readonly etag?: string;
+  readonly modified?: number;
   /** Set when the listing already knows that the key cannot be read: a closed folder, a name that is no UTF-8. */
   readonly error?: VerdictError;
 }
@@ -350,9 +353,25 @@ export interface Explanation {
   readonly defended: RgbImage;
 }
 
+/** Where verdicts come from: names them in the same way however often they are delivered. */
+export interface VerdictOrigin {
+  /** Name of the job, and what tells it from others of that name. */
+  readonly job: string;
+  readonly id: string;
+  /** The chunk whose verdicts they are, all of them. */
+  readonly chunk: number;
+}
+
 /** Port: where verdicts go. */
 export interface ResultSink {
-  /** Takes the verdicts of a job in the order of input; resolves when they are durable. */
-  write(verdicts: readonly Verdict[]): Promise<void>;
+  /**
+   * Takes verdicts; resolves when they are durable. Calls take effect in their order.
+   *
+   * @param origin the same verdicts may be handed over again, under the same origin
+   * @param signal ends the waiting for another try; what was not acknowledged is then handed over again by another process
+   * @throws DeflectorError SINK_REFUSED where trying again is of no use any more; others where it may be
+   */
+  write(verdicts: readonly Verdict[], origin: VerdictOrigin, signal?: AbortSignal): Promise<void>;
+  /** Waits for what was handed over, and lets go. */
   close(): Promise<void>;
 }

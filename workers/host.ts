@@ -11,6 +11,7 @@ import { JobRecords } from '../src/jobs/job-records.js';
 import { PackRegister } from '../src/jobs/pack-register.js';
 import { closeStageQueues, openStageQueues } from '../src/jobs/stage-queues.js';
 import { connectRedis } from '../src/queue/redis.js';
+import { openSinks } from '../src/sinks/open-sinks.js';
 import type { StageName } from '../src/stages/observer.js';
 import { folderOpener, storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
@@ -63,11 +64,12 @@ export async function runWorker(
       log,
     };
     const starting = telemetry.health.addReadiness('state', () => 'starting');
+    const sinks = stage === 'publish' || stage === 'all' ? await openSinks(options, { redis, s3 }) : [];
     const workers: StageWorker[] = [];
     const wants = (one: StageQueue) => stage === one || stage === 'all';
     if (wants('fetch')) workers.push(await startFetchWorker(ports, options, giveUp));
     if (wants('defend')) workers.push(await startDefendWorker(ports, options, giveUp));
-    if (wants('publish')) workers.push(await startPublishWorker(ports, options));
+    if (wants('publish')) workers.push(await startPublishWorker(ports, options, sinks));
     const janitor = startJanitor(ports, options.lock * 1000, options.scratchExpiry * 3_600_000);
     starting();
     ready();
@@ -75,6 +77,7 @@ export async function runWorker(
     telemetry.drain();
     await janitor.stop();
     await Promise.all(workers.map(worker => worker.close(options.drain * 1000)));
+    await Promise.all(sinks.map(sink => sink.close()));
     await closeStageQueues(queues);
   } finally {
     await telemetry?.close();

@@ -15,6 +15,7 @@ import { registerEnqueue } from './enqueue.js';
 import { registerEvaluate } from './evaluate.js';
 import { EXIT, exitCodeOf } from './exit-codes.js';
 import { registerExplain } from './explain.js';
+import { registerIngest } from './ingest.js';
 import { registerJobs } from './jobs.js';
 import { registerModels } from './models.js';
 import { registerRun } from './run.js';
@@ -27,6 +28,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerExplain,
   registerEnqueue,
   registerWorker,
+  registerIngest,
   registerJobs,
   registerAttack,
   registerEvaluate,

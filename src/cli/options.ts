@@ -15,6 +15,8 @@ const HEADINGS: Readonly<Record<SettingGroup, string>> = {
   producer: 'Chunks and queue:',
   worker: 'Worker:',
   telemetry: 'Telemetry:',
+  sink: 'Where verdicts go:',
+  ingest: 'Gateway:',
 };
 
 /** Adds the settings of the defence, the model, the limits and the output but for some, with `--config` and `--json`. */
@@ -43,8 +45,8 @@ export function addTelemetryOptions(command: Command, except: readonly SettingNa
   return addGroup(command, 'telemetry', except);
 }
 
-/** Adds the settings by which S3 and Redis are reached, and with `more` those of a producer or a worker. */
-export function addQueueOptions(command: Command, ...more: ('producer' | 'worker')[]): Command {
+/** Adds the settings by which S3 and Redis are reached, and with `more` those of a producer, a worker or the gateway. */
+export function addQueueOptions(command: Command, ...more: ('producer' | 'worker' | 'sink' | 'ingest')[]): Command {
   for (const group of ['storage', 'queue', ...more] as const) addGroup(command, group);
   return command;
 }

@@ -10,11 +10,11 @@ export function registerWorker(program: Command): void {
     .addArgument(
       new Argument(
         '<stage>',
-        'fetch makes packs of pixels, defend defends them (or fetches and defends), publish counts verdicts, all does all',
+        'fetch makes packs of pixels, defend defends them (or fetches and defends), publish delivers and counts verdicts, all does all',
       ).choices(['all', ...STAGE_QUEUES]),
     );
   addSettings(command, ['threads', 'batch', 'quiet']);
-  addTelemetryOptions(addQueueOptions(addConfigOption(command, { json: false }), 'worker'))
+  addTelemetryOptions(addQueueOptions(addConfigOption(command, { json: false }), 'worker', 'sink'))
     .addHelpText(
       'after',
       `
@@ -23,6 +23,7 @@ Examples:
   $ deflector worker fetch                        (for jobs with --fetch separate)
   $ deflector worker defend --redis-url rediss://worker:secret@redis.example:6380 --threads 8
   $ deflector worker all --metrics-port 9464
+  $ deflector worker publish --sink parquet:s3://results/verdicts,redis:verdicts
 
 SIGTERM and Ctrl-C let it finish what it has in hand, for at most --drain seconds, and hand the rest back.`,
     )

@@ -14,6 +14,9 @@ import {
   EARLY_STOP,
   HTTP_ADDRESS,
   integer,
+  LISTEN_ADDRESS,
+  listOf,
+  NAMED_SECRET,
   nameOf,
   number,
   oneOf,
@@ -22,6 +25,9 @@ import {
   QUEUE_PREFIX,
   REDIS_URLS,
   range,
+  S3_PLACE,
+  SECRET,
+  SINK,
   STEPS,
   SWITCH,
   text,
@@ -38,10 +44,12 @@ export type SettingGroup =
   | 'queue'
   | 'producer'
   | 'worker'
-  | 'telemetry';
+  | 'telemetry'
+  | 'sink'
+  | 'ingest';
 
 /** Groups that say how a deployment carries jobs out, not what a job is: they are no part of a job's record. */
-const DEPLOYMENT_GROUPS: readonly SettingGroup[] = ['queue', 'producer', 'worker', 'telemetry'];
+const DEPLOYMENT_GROUPS: readonly SettingGroup[] = ['queue', 'producer', 'worker', 'telemetry', 'sink', 'ingest'];
 
 export interface Setting<T> {
   readonly group: SettingGroup;
@@ -247,6 +255,54 @@ export const SETTINGS = {
     integer(1, 8760),
     24,
     'hours after which a pack is removed, and fetched again when needed',
+  ),
+  sink: setting(
+    'sink',
+    listOf(SINK, 'sinks separated by commas: jsonl:PLACE, parquet:PLACE, redis:STREAM, http(s)://...'),
+    [],
+    'where the stage publish delivers verdicts to, separated by commas; a PLACE is a folder or s3://bucket/prefix',
+    'nowhere',
+  ),
+  streamLength: setting('sink', integer(1, 1_000_000_000), 1_000_000, 'verdicts that a Redis stream keeps, about'),
+  webhookSecret: setting('sink', optional(SECRET), null, 'signs what webhooks are sent', 'none: no webhooks'),
+  webhookTries: setting('sink', integer(1, 100), 6, 'times a webhook is called before its verdicts are a dead letter'),
+  webhookTimeout: setting('sink', integer(1, 300), 10, 'seconds that a webhook may take to answer'),
+  listen: setting('ingest', LISTEN_ADDRESS, '127.0.0.1:8080', 'address that the gateway listens at'),
+  allow: setting(
+    'ingest',
+    listOf(S3_PLACE, 's3://bucket or s3://bucket/prefix, separated by commas'),
+    [],
+    'folders in S3 that images may be taken from, separated by commas',
+    'none: single images only',
+  ),
+  tokens: setting(
+    'ingest',
+    listOf(NAMED_SECRET, 'name=token, separated by commas, with at least 16 characters in each token'),
+    [],
+    'tokens that callers may send; needed unless the gateway listens on this machine only',
+    'none',
+  ),
+  hmacKeys: setting(
+    'ingest',
+    listOf(NAMED_SECRET, 'name=secret, separated by commas, with at least 16 characters in each secret'),
+    [],
+    'secrets that callers may sign requests with',
+    'none',
+  ),
+  rate: setting('ingest', integer(1, 1_000_000), 100, 'requests a second that one client may make of one gateway'),
+  deadline: setting('ingest', integer(1, 3600), 30, 'seconds that defending one image that was sent may take'),
+  eventKeys: setting(
+    'ingest',
+    oneOf(['auto', 'encoded', 'plain']),
+    'auto',
+    'how keys stand in S3 events: encoded as AWS and MinIO do, or plain',
+  ),
+  remember: setting('ingest', integer(1, 365), 7, 'days for which images are known to have been taken'),
+  reconcile: setting(
+    'ingest',
+    integer(0, 86_400),
+    0,
+    'seconds between two listings of what is allowed, for images that no event told of; 0 lists when asked to',
   ),
   metricsPort: setting(
     'telemetry',

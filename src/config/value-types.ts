@@ -3,6 +3,7 @@
  * as well as the typed value of the library, and prints a value so that reading it again gives the same value.
  */
 import type { DefenceStep, EarlyStop } from '../defense/settings.js';
+import { parseS3Address } from '../storage/s3-address.js';
 
 /** What stands for a value in JSON, YAML and on the command line (a list is joined by commas there). */
 export type Printed = string | number | boolean | readonly string[];
@@ -164,6 +165,76 @@ function isRedisUrl(address: string): boolean {
 export const QUEUE_PREFIX: ValueType<string> = {
   ...text('letters, digits, hyphens and underscores, at most 64', 'name'),
   parse: value => (typeof value === 'string' && /^[\w-]{1,64}$/.test(value) ? value : undefined),
+};
+
+/** An address to listen at. */
+export const LISTEN_ADDRESS: ValueType<string> = {
+  ...text('host:port, an IPv6 address in brackets', 'host:port'),
+  parse: value => {
+    const [, , port] = (typeof value === 'string' && /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/.exec(value)) || [];
+    return port !== undefined && Number(port) <= 65_535 ? (value as string) : undefined;
+  },
+};
+
+/** Several values of one type, separated by commas. */
+export function listOf<T>(type: ValueType<T>, expected: string): ValueType<readonly T[]> {
+  return {
+    expected,
+    placeholder: type.placeholder,
+    parse: value => {
+      const parts = typeof value === 'string' ? value.split(',').map(part => part.trim()) : value;
+      if (!Array.isArray(parts)) return undefined;
+      const values = parts.map(part => type.parse(part));
+      return values.includes(undefined) ? undefined : Object.freeze(values as T[]);
+    },
+    ...(type.shown === undefined ? {} : { shown: type.shown }),
+    print: values => values.map(value => String(type.print(value))),
+  };
+}
+
+/** Places in S3, for lists of what is allowed. */
+export const S3_PLACE: ValueType<string> = {
+  ...text('s3://bucket or s3://bucket/prefix', 's3://bucket/prefix'),
+  parse: value => (typeof value === 'string' && parseS3Address(value) !== undefined ? value : undefined),
+};
+
+/** Where verdicts can be delivered to. */
+export const SINK: ValueType<string> = {
+  ...text('jsonl:PLACE, parquet:PLACE, redis:STREAM or an http(s):// address', 'sink'),
+  parse: value => {
+    if (typeof value !== 'string') return undefined;
+    if (/^redis:[\w-]{1,64}$/.test(value)) return value;
+    if (/^https?:/.test(value)) return HTTP_ADDRESS.parse(value);
+    const [, place = ''] = /^(?:jsonl|parquet):(.+)$/.exec(value) ?? [];
+    return place !== '' && (!/^s3:/i.test(place) || parseS3Address(place) !== undefined) ? value : undefined;
+  },
+  shown: value => HTTP_ADDRESS.shown?.(value),
+};
+
+/** Fewer characters could be guessed. */
+const LEAST_SECRET = 16;
+
+/** A name and the secret that belongs to it, as `name=secret`. */
+export const NAMED_SECRET: ValueType<{ readonly name: string; readonly secret: string }> = {
+  expected: `name=secret, with at least ${LEAST_SECRET} characters in the secret`,
+  placeholder: 'name=secret',
+  parse: value => {
+    const [, name, secret] = (typeof value === 'string' && /^([\w.-]{1,64})=([\x21-\x7e]+)$/.exec(value)) || [];
+    if (name === undefined || secret === undefined || secret.length < LEAST_SECRET) return undefined;
+    return Object.freeze({ name, secret });
+  },
+  // What looks almost like a secret is one.
+  shown: () => 'what is not shown here',
+  print: ({ name }) => `${name}=...`,
+};
+
+/** A secret, of a file or the environment rather than of a command line. */
+export const SECRET: ValueType<string> = {
+  expected: `at least ${LEAST_SECRET} characters`,
+  placeholder: 'secret',
+  parse: value => (typeof value === 'string' && value.length >= LEAST_SECRET ? value : undefined),
+  shown: () => 'what is not shown here',
+  print: () => '...',
 };
 
 export const SWITCH: ValueType<boolean> = {

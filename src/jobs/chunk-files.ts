@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { DeflectorError, ERROR_CATALOGUE, type ErrorCode } from '../errors.js';
 import { formatVerdict, MAX_VERDICT_BYTES, parseVerdict } from '../sinks/verdict-json.js';
-import type { JobItem, ObjectStore, Verdict } from '../types.js';
+import type { ConditionalStore, JobItem, ObjectStore, Verdict } from '../types.js';
 
 /** Most chunks of a job: what eight digits name. */
 export const MAX_CHUNKS = 100_000_000;
@@ -37,6 +37,11 @@ export function formatChunk(items: readonly JobItem[]): Uint8Array {
 
 export function writeChunk(store: ObjectStore, chunk: number, bytes: Uint8Array): Promise<void> {
   return store.write(`${nameOf(chunk)}.input.json`, bytes);
+}
+
+/** Writes a chunk that is not there yet. @returns false where there is another one of that number */
+export function createChunk(store: ConditionalStore, chunk: number, bytes: Uint8Array): Promise<boolean> {
+  return store.create(`${nameOf(chunk)}.input.json`, bytes);
 }
 
 /** @throws DeflectorError STORE_UNAVAILABLE also where the object is missing: the producer wrote it before it named the chunk */

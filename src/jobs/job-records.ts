@@ -79,6 +79,13 @@ if number('chunks') ~= tonumber(ARGV[2]) then return 'behind' end
 redis.call('HSET', job, 'chunks', ARGV[3], 'images', ARGV[4], 'digest', ARGV[5])
 return 'ok'`;
 
+const APPEND = `${HEAD}
+if number('closed') == 1 or number('cancelled') == 1 then return 'closed' end
+if number('chunks') ~= tonumber(ARGV[2]) then return 'behind' end
+redis.call('HINCRBY', job, 'chunks', 1)
+redis.call('HINCRBY', job, 'images', ARGV[3])
+return 'ok'`;
+
 const CLOSE = `${HEAD}
 redis.call('HSET', job, 'closed', 1)
 settle(ARGV[2])
@@ -248,6 +255,18 @@ return redis.call('HGET', KEYS[1], 'job')`;
       throw new DeflectorError('JOB_MISMATCH', `Another producer is listing the job ${job.name}`);
     }
     if (answer === 'gone') throw gone(job.name);
+  }
+
+  /**
+   * Names one more chunk of a job that several processes add to.
+   *
+   * @returns `behind` where the job does not have just `chunk` chunks; `closed` where it takes no more
+   * @throws DeflectorError JOB_NOT_FOUND
+   */
+  async append(job: Job, chunk: number, images: number): Promise<'ok' | 'behind' | 'closed'> {
+    const answer = await this.#script(job, APPEND, chunk, images);
+    if (answer === 'gone') throw gone(job.name);
+    return answer as 'ok' | 'behind' | 'closed';
   }
 
   /** All chunks are named. */

@@ -53,11 +53,14 @@ export const jobShape = z.strictObject({
   settings: z.record(z.string(), z.unknown()),
   model: modelShape,
   localizer: modelShape.optional(),
+  /** Of a job that images join as they come: the stream that it is a part of. Its chunks may be shorter than `chunk`. */
+  stream: z.string().optional(),
 });
 
-export interface Job extends Omit<z.infer<typeof jobShape>, 'model' | 'localizer'> {
+export interface Job extends Omit<z.infer<typeof jobShape>, 'model' | 'localizer' | 'stream'> {
   readonly model: ModelIdentity;
   readonly localizer?: ModelIdentity | undefined;
+  readonly stream?: string | undefined;
 }
 
 export type JobState = 'listing' | 'running' | 'stuck' | 'complete' | 'cancelled';

@@ -5,8 +5,9 @@ import type { Explanation, Label, OkVerdict, RgbImage } from '../types.js';
 import { MAGMA } from './colour-map.js';
 import { describeDefence } from './describe-defence.js';
 import { percent } from './numbers.js';
+import { panelPictures } from './panel-pictures.js';
 import { fittedText, PANEL_FONT, type TextStyle, textElement } from './panel-text.js';
-import { amplifiedDifference, dimmed, mapOverlay, rawImage, resized, sizeWithin, withDots } from './pictures.js';
+import { rawImage, sizeWithin } from './pictures.js';
 import { shortText, visibleText } from './visible-text.js';
 import { labelName, voteBars } from './vote-bars.js';
 
@@ -34,7 +35,6 @@ const RULE = '#d5dae0';
 const VOTED = '#1f6feb';
 const UNDEFENDED = '#c2570c';
 const OTHER = '#9aa4b0';
-const DOT = [214, 40, 57] as const;
 
 const TITLE: TextStyle = { size: 17, weight: 600, fill: INK };
 const BODY: TextStyle = { size: 12, weight: 400, fill: QUIET };
@@ -49,23 +49,15 @@ const HEADING: TextStyle = { size: 13, weight: 600, fill: INK };
 export async function drawPanel(explanation: Explanation, options: PanelOptions = {}): Promise<Uint8Array> {
   const scale = options.scale ?? 2;
   if (![1, 2, 3, 4].includes(scale)) throw invalid('scale', '1, 2, 3 or 4', scale);
-  const { verdict, input, defended, map, deflected } = explanation;
+  const { verdict, input, deflected } = explanation;
   const wanted = Math.round((TILE * input.height) / input.width);
   const tileHeight = Math.min(Math.max(wanted, TILE_HEIGHT.least), TILE_HEIGHT.most);
   const rowHeight = CAPTION + tileHeight + NOTE;
   const height = HEADER + 2 * rowHeight + ROW_GAP + MARGIN - 8;
   const size = sizeWithin(input, TILE * scale, tileHeight * scale);
-  const difference = amplifiedDifference(input, defended);
-
-  const dotted = withDots(
-    await resized(dimmed(input), size.width, size.height),
-    deflected,
-    input,
-    dotRadius(size, deflected.length, scale),
-    DOT,
-  );
-  const shown = [input, mapOverlay(input, map), dotted, defended, difference.picture];
-  const pngs = await Promise.all(shown.map(async picture => png(await resized(picture, size.width, size.height))));
+  const pictures = await panelPictures(explanation, size, scale);
+  const shown = [pictures.input, pictures.map, pictures.deflected, pictures.defended, pictures.difference];
+  const pngs = await Promise.all(shown.map(png));
 
   const columns = [0, 1, 2].map(column => MARGIN + column * (TILE + GAP));
   const places = [0, 1, 2, 3, 4, 5].map(cell => ({
@@ -79,7 +71,7 @@ export async function drawPanel(explanation: Explanation, options: PanelOptions 
     '',
     deflectedNote(verdict, count),
     'result of the first run',
-    difference.gain === 0 ? 'none: not one pixel changed' : `defended − input, × ${difference.gain}; grey is no change`,
+    pictures.gain === 0 ? 'none: not one pixel changed' : `defended − input, × ${pictures.gain}; grey is no change`,
     '',
   ];
 
@@ -114,12 +106,6 @@ export async function drawPanel(explanation: Explanation, options: PanelOptions 
 
 function png(image: RgbImage): Promise<Buffer> {
   return rawImage(image).png({ compressionLevel: 3 }).toBuffer();
-}
-
-/** Large enough to see one, small enough to tell thousands apart. */
-function dotRadius(size: { width: number; height: number }, count: number, scale: number): number {
-  const room = Math.sqrt((size.width * size.height) / Math.max(count, 1));
-  return Math.max(0.7, Math.min(2.6 * scale, 0.3 * room));
 }
 
 /** Steps by their texts. */

@@ -6,14 +6,14 @@ import { systemCode } from '../storage/faults.js';
 import { FileSystemStore, removePartialWrites } from '../storage/filesystem-store.js';
 import { asFolder, formatS3Address, isS3Address, parseS3Address, type S3Address } from '../storage/s3-address.js';
 import type { S3Connection } from '../storage/s3-connection.js';
-import type { StreamingStore } from '../types.js';
+import type { ConditionalStore } from '../types.js';
 import type { Existing, Journal } from './journal.js';
 import { LineJournal } from './line-journal.js';
 import { ObjectJournal } from './object-journal.js';
 
 /** Port: a place for the files of a job. */
 export interface Destination {
-  readonly store: StreamingStore;
+  readonly store: ConditionalStore;
   /** Where a file is, or the whole where the name is empty; in the form in which the user named the destination. */
   place(name: string): string;
   /** A place inside of this one. */
@@ -43,7 +43,7 @@ export function openDestination(out: string, s3: S3Connection): Destination {
 }
 
 export class FolderDestination implements Destination {
-  readonly store: StreamingStore;
+  readonly store: ConditionalStore;
   readonly #path: string;
 
   constructor(path: string) {

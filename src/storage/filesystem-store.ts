@@ -1,11 +1,11 @@
 /** A folder as an object store. */
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, rm, unlink } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, opendir, realpath, rename, rm, unlink } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { DeflectorError } from '../errors.js';
-import type { ObjectEntry, StreamingStore } from '../types.js';
+import type { ConditionalStore, ObjectEntry } from '../types.js';
 import { readFault, systemCode, tooLarge, withDescriptor, writeFault } from './faults.js';
 import { checkKey, decodeName, shorten, TEMPORARY_PREFIX, textOf } from './keys.js';
 import { SortedNames } from './sorted-names.js';
@@ -47,7 +47,7 @@ interface Level {
  * that may not be read, by its key with a slash behind it and the error IMAGE_PERMISSION. A link to a folder
  * is listed as an entry of its own, and reading it gives IMAGE_NOT_A_FILE.
  */
-export class FileSystemStore implements StreamingStore, AddressedStore {
+export class FileSystemStore implements ConditionalStore, AddressedStore {
   readonly url: string;
   readonly address: StoreAddress;
   readonly #root: string;
@@ -243,17 +243,32 @@ export class FileSystemStore implements StreamingStore, AddressedStore {
     return this.#realRoot;
   }
 
-  write(key: string, bytes: Uint8Array): Promise<void> {
-    return this.#writing(key, file => file.writeFile(bytes));
+  async write(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#writing(key, file => file.writeFile(bytes));
   }
 
-  writeStream(key: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
-    return this.#writing(key, async file => {
+  async writeStream(key: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#writing(key, async file => {
       for await (const piece of pieces) await file.writeFile(piece);
     });
   }
 
-  async #writing(key: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+  async create(key: string, bytes: Uint8Array): Promise<boolean> {
+    // A link to a name that is there fails, where renaming would replace it.
+    if (await this.#writing(key, file => file.writeFile(bytes), linkNew)) return true;
+    const there = await this.read(key, bytes.length).catch((error: unknown) => {
+      if (error instanceof DeflectorError && error.code === 'IMAGE_TOO_MANY_BYTES') return undefined;
+      throw error;
+    });
+    return there !== undefined && Buffer.compare(there, bytes) === 0;
+  }
+
+  /** @returns what `place` says of whether the object is the one that was written */
+  async #writing(
+    key: string,
+    fill: (file: FileHandle) => Promise<void>,
+    place: (temporary: string, path: string) => Promise<boolean> = replace,
+  ): Promise<boolean> {
     checkKey(key);
     const path = join(this.#root, key);
     const folder = dirname(path);
@@ -267,8 +282,9 @@ export class FileSystemStore implements StreamingStore, AddressedStore {
       } finally {
         await file.close();
       }
-      await rename(temporary, path);
+      const placed = await place(temporary, path);
       await syncFolder(folder);
+      return placed;
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
       throw writeFault(error, key);
@@ -306,6 +322,27 @@ export class FileSystemStore implements StreamingStore, AddressedStore {
       const system = systemCode(error);
       if (system !== 'ENOENT' && system !== 'ENOTDIR') throw writeFault(error, key);
     }
+  }
+
+  async deleteAll(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.delete(key);
+  }
+}
+
+async function replace(temporary: string, path: string): Promise<boolean> {
+  await rename(temporary, path);
+  return true;
+}
+
+async function linkNew(temporary: string, path: string): Promise<boolean> {
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await rm(temporary, { force: true });
   }
 }
 

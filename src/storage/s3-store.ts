@@ -76,10 +76,15 @@ export class S3Store implements ConditionalStore, AddressedStore {
           }),
         ),
       );
-      for (const { Key = '', Size } of page.Contents ?? []) {
+      for (const { Key = '', Size, ETag, LastModified } of page.Contents ?? []) {
         const whole = page.EncodingType === 'url' ? decodeURIComponent(Key.replaceAll('+', ' ')) : Key;
         const key = whole.slice(this.#prefix.length);
-        if (key !== '' && !key.endsWith('/')) yield entry(key, Size);
+        if (key === '' || key.endsWith('/')) continue;
+        const version = {
+          ...(ETag === undefined ? {} : { etag: ETag.replaceAll('"', '') }),
+          ...(LastModified === undefined ? {} : { modified: LastModified.getTime() }),
+        };
+        yield { ...entry(key, Size), ...version };
       }
       token = page.IsTruncated === true ? page.NextContinuationToken : undefined;
     } while (token !== undefined);

@@ -16,7 +16,8 @@ export type Log = Pick<Logger, LogLevel> & { child(fields: Readonly<Record<strin
 const VERBOSE_SIGNAL = 'SIGUSR2';
 
 export interface ProcessLog {
-  readonly log: Log;
+  /** A `Log`, and what the HTTP framework wants beside. */
+  readonly log: Logger;
   /** Listens to the signal no more. */
   close(): void;
 }

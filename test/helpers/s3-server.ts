@@ -34,13 +34,20 @@ export interface S3Server {
   stop(): Promise<void>;
 }
 
+export interface S3ServerOptions {
+  /** A port that `freePort` gave; another free one where left out. */
+  readonly port?: number;
+  /** Told of each object that is written; somebody must answer there already. */
+  readonly webhook?: string;
+}
+
 /** Starts a server of one's own; the credentials of this process become those of the server. */
-export async function startS3Server(): Promise<S3Server> {
+export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
   Object.assign(process.env, S3_CREDENTIALS);
   const folder = await mkdtemp(join(tmpdir(), 'deflector-s3-'));
   const data = join(folder, 'data');
   await mkdir(data);
-  const port = await freePort();
+  const port = options.port ?? (await freePort());
   const child = spawn(
     binary(),
     [
@@ -54,6 +61,7 @@ export async function startS3Server(): Promise<S3Server> {
       '/health',
       '--quiet',
       '--keep-alive',
+      ...(options.webhook === undefined ? [] : ['--event-webhook-url', options.webhook]),
       'posix',
       data,
     ],
