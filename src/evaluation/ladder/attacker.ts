@@ -14,8 +14,11 @@ import type { WhiteBox } from './rungs.js';
 /** Slack of single precision when a candidate's largest change is compared with epsilon. */
 const ROUNDING = 1e-6;
 
-/** Votes, each under a seed of the attacker's own, that must all be wrong before a candidate counts as found. */
-const TRIALS = 2;
+/**
+ * Votes, each under a seed of the attacker's own, that must all be wrong before a candidate counts as found where votes
+ * are drawn: fewer, and one in some candidates is right again under the seed of the defence.
+ */
+export const TRIALS = 5;
 
 /**
  * `linf`: no value changes by more than epsilon, on the [0,1] scale. `l2`: the Euclidean norm of the change is at most that
@@ -62,7 +65,7 @@ export async function whiteBoxAttacker(
   const mapOf = async (image: RgbImage): Promise<TracedMap | undefined> =>
     access.map === 'clean' ? cleanMap : model.map(image);
   const draws = drawsOf(target, access.freshness === 'fresh');
-  const seeds = access.seed === 'known' ? [defenceSeed] : trialSeeds(target.seed);
+  const seeds = access.seed === 'known' ? [defenceSeed] : trialSeeds(target.seed, model.isRandom);
   const { label } = target;
   /** The class that the vote is to be lost to: of the runs that were last seen, the one with the highest mean score. */
   let rival: number | undefined;
@@ -121,7 +124,7 @@ export function unawareAttacker(model: PlainModel, target: Target): Attacker {
  */
 export function queryAttacker(model: DefendedModel, target: Target): Attacker {
   const draws = drawsOf(target, true);
-  const seeds = trialSeeds(target.seed);
+  const seeds = trialSeeds(target.seed, model.isRandom);
   const runs = model.isRandom ? model.settings.runs : 1;
   return attacker(model.classes, target, {
     scores: async image => {
@@ -180,8 +183,8 @@ async function losesAll(
   return true;
 }
 
-function trialSeeds(seed: string): readonly string[] {
-  return Array.from({ length: TRIALS }, (_, trial) => `${seed} trial ${trial}`);
+function trialSeeds(seed: string, random: boolean): readonly string[] {
+  return Array.from({ length: random ? TRIALS : 1 }, (_, trial) => `${seed} trial ${trial}`);
 }
 
 /** Sources of an attacker's own draws: others at every call where they are fresh, else the same ones. */

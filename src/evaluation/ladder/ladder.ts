@@ -31,6 +31,7 @@ import { type DefenceSettings, PAPER_SETTINGS, usesMap } from '../../defense/set
 import { invalid } from '../../errors.js';
 import { openModel } from '../../models/registry.js';
 import type { RgbImage } from '../../types.js';
+import { TRIALS } from './attacker.js';
 import type { Climb, LadderBudget } from './climber.js';
 import { contentHash } from './defended-model.js';
 import { LadderPool } from './ladder-pool.js';
@@ -166,7 +167,14 @@ async function tasksOf(request: LadderRequest): Promise<LadderTask[]> {
       const access = simplest(rung.access, settings);
       const attacked = { access, attack: rung.attack, budget, seed };
       const asked = access.kind === 'surrogate' ? surrogate!.sha256 : '';
-      const whole = [LADDER_SCHEMA, identity.sha256, asked, unlikePaper(settings), attacked];
+      const whole = [
+        LADDER_SCHEMA,
+        identity.sha256,
+        asked,
+        unlikePaper(settings),
+        attacked,
+        ...triedBy(access, settings),
+      ];
       const cell = createHash('sha256').update(JSON.stringify(whole)).digest('hex').slice(0, 32);
       return { defence, rung, cell, climb: { ...attacked, settings } };
     });
@@ -179,6 +187,16 @@ async function tasksOf(request: LadderRequest): Promise<LadderTask[]> {
     const sha256 = contentHash(pixels);
     return cells.map(({ climb, ...cell }) => ({ ...cell, image, sha256, climb: { ...climb, image: pixels, label } }));
   });
+}
+
+function draws(settings: DefenceSettings): boolean {
+  return stepsOf(settings, comparatorSteps()).some(step => isRandom(step, settings));
+}
+
+/** How candidates are tried, where that is by votes that the attacker draws. */
+function triedBy(access: Access, settings: DefenceSettings): readonly number[] {
+  const tries = access.kind === 'queries' || (access.kind === 'white-box' && access.seed === 'secret');
+  return tries && draws(settings) ? [TRIALS] : [];
 }
 
 /** What differs from the paper's settings: what was done stays good where a setting is added that changes nothing. */
@@ -203,7 +221,6 @@ function rungsOf({ rungs, settings }: LadderDefence, surrogate: boolean): readon
 
 /** The same access without what makes no difference to a defence: draws where it draws nothing, a map where it has none. */
 function simplest(access: Access, settings: DefenceSettings): Access {
-  if (access.kind !== 'white-box') return access;
-  if (stepsOf(settings, comparatorSteps()).some(step => isRandom(step, settings))) return access;
+  if (access.kind !== 'white-box' || draws(settings)) return access;
   return { ...access, draws: 1, freshness: 'fresh', objective: 'runs', seed: 'secret' };
 }
