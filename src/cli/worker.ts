@@ -13,7 +13,7 @@ export function registerWorker(program: Command): void {
         'fetch makes packs of pixels, defend defends them (or fetches and defends), publish delivers and counts verdicts, all does all',
       ).choices(['all', ...STAGE_QUEUES]),
     );
-  addSettings(command, ['threads', 'batch', 'quiet']);
+  addSettings(command, ['threads', 'batch', 'runtime', 'device', 'quiet']);
   addTelemetryOptions(addQueueOptions(addConfigOption(command, { json: false }), 'worker', 'sink'))
     .addHelpText(
       'after',
