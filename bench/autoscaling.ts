@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { figures, plot, SCENARIOS, WORLD } from './lib/autoscaling-scenarios.js';
+import { figures, plot, row, SCENARIOS, WORLD } from './lib/autoscaling-scenarios.js';
 import { type ScalingSettings, simulate } from './lib/autoscaling-simulation.js';
 import { benchCommand, runBenchCommand } from './lib/command.js';
 import { fromRoot } from './lib/folders.js';
@@ -43,17 +43,7 @@ async function run({ values, svg, price }: Options): Promise<unknown> {
         'busy',
         'a million images cost',
       ],
-      ...results.map(result => [
-        result.name,
-        result.images.toLocaleString('en'),
-        result.longestAge.toFixed(0),
-        result.age95.toFixed(0),
-        `${result.mostPods}`,
-        result.meanPods.toFixed(1),
-        result.podHours.toFixed(1),
-        `${(result.busy * 100).toFixed(0)} %`,
-        ((result.podHours * price * 1e6) / result.images).toFixed(2),
-      ]),
+      ...results.map(result => row(result, price)),
     ]),
   );
   return results;

@@ -2,7 +2,7 @@
 // Kubernetes, Prometheus, image building), and tests the chart, the images and the deployment with them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { provideContainerTools } from './lib/containers.mjs';
+import { provideComposeChecker, provideContainerTools } from './lib/containers.mjs';
 import { provideApiServer, provideCustomResources, provideHelm, provideKeda } from './lib/kubernetes.mjs';
 import { provideRedisServer } from './lib/redis-server.mjs';
 import { runTests } from './lib/run-tests.mjs';
@@ -29,6 +29,7 @@ if (needs('api-server', 'keda')) {
   provideCustomResources();
 }
 if (needs('keda')) provideKeda();
+if (needs('compose')) provideComposeChecker();
 if (needs('images')) provideContainerTools();
 
 const counts = await runTests(

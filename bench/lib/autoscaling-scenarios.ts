@@ -94,6 +94,21 @@ export function figures({ name }: Scenario, moments: readonly Moment[], { images
   };
 }
 
+/** A row of the table in words. @param price of a pod hour */
+export function row(result: Figures, price: number): string[] {
+  return [
+    result.name,
+    result.images.toLocaleString('en'),
+    result.longestAge.toFixed(0),
+    result.age95.toFixed(0),
+    `${result.mostPods}`,
+    result.meanPods.toFixed(1),
+    result.podHours.toFixed(1),
+    `${(result.busy * 100).toFixed(0)} %`,
+    ((result.podHours * price * 1e6) / result.images).toFixed(2),
+  ];
+}
+
 /** Points of a curve. */
 const POINTS = 300;
 

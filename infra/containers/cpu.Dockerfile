@@ -19,8 +19,10 @@ FROM ${NODE_IMAGE} AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev
-# What the image is made of, and under which terms. What is not installed must not be asked for.
+# What the image is made of, and under which terms. What is not installed must not be asked for; the compiler is, since a
+# package could use it.
 RUN npm pkg delete devDependencies \
+ && rm -r node_modules/typescript node_modules/@typescript \
  && npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json
 COPY infra/containers/collect-licences.mjs infra/containers/
 RUN node infra/containers/collect-licences.mjs node_modules licences
@@ -48,6 +50,7 @@ COPY --from=build /app/dist dist
 COPY infra/containers/check-health.mjs infra/containers/
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/deflector
 # Everything but /tmp may be read-only.
+WORKDIR /tmp
 ENV NODE_ENV=production \
     HOME=/tmp
 USER 10001:10001

@@ -35,6 +35,7 @@ COPY --from=app /usr/local/bin/node /usr/local/bin/
 COPY --from=app /app ./
 COPY --from=provider /provider/lib node_modules/onnxruntime-node/bin/napi-v6/linux/x64
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/deflector
+WORKDIR /tmp
 ENV NODE_ENV=production \
     HOME=/tmp \
     NVIDIA_VISIBLE_DEVICES=all \

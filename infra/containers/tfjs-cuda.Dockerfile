@@ -11,20 +11,18 @@ ARG CUDA_IMAGE
 
 FROM ${APP_IMAGE} AS app
 
-FROM ${NODE_IMAGE} AS binding
+FROM ${NODE_IMAGE} AS tensorflow
 # Where its install script finds libtensorflow, for a mirror.
 ARG TFJS_NODE_CDN_STORAGE
-WORKDIR /app
-COPY --from=app /app ./
-COPY .npmrc ./
+WORKDIR /tensorflow
 # The only package whose install script runs: it brings the library that the image is about.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm install --no-save --omit=dev --ignore-scripts=false @tensorflow/tfjs-node-gpu@4.22.0 \
+    npm init --yes > /dev/null \
+ && npm install --save-exact --ignore-scripts=false @tensorflow/tfjs-node-gpu@4.22.0 \
  && test -e node_modules/@tensorflow/tfjs-node-gpu/deps/lib/libtensorflow.so.2 \
- && npm pkg delete devDependencies \
- && npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json
-COPY infra/containers/collect-licences.mjs infra/containers/
-RUN node infra/containers/collect-licences.mjs node_modules licences
+ && npm sbom --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json
+COPY infra/containers/collect-licences.mjs ./
+RUN node collect-licences.mjs node_modules licences
 
 FROM ${CUDA_IMAGE}
 ARG VERSION=0.0.0
@@ -36,10 +34,13 @@ LABEL org.opencontainers.image.title="Deflector, TensorFlow.js on CUDA" \
       org.opencontainers.image.revision="${REVISION}"
 WORKDIR /app
 COPY --from=app /usr/local/bin/node /usr/local/bin/
-COPY --from=binding /app ./
+COPY --from=app /app ./
+COPY --from=tensorflow /tensorflow /tensorflow
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/deflector
+WORKDIR /tmp
 ENV NODE_ENV=production \
     HOME=/tmp \
+    DEFLECTOR_TENSORFLOW=/tensorflow \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001

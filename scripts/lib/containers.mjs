@@ -1,6 +1,7 @@
 // What images are linted, built and run with, and a base that needs no registry: Debian's own packages and this Node.js.
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { provideGoProgram } from './go.mjs';
 import { quietly } from './steps.mjs';
 import { aptInstall, cacheFolder, isProgram, onPath } from './system.mjs';
 
@@ -18,6 +19,19 @@ export function provideContainerTools() {
   }
   provideHadolint();
   process.env.BASE_ARCHIVE = provideBase();
+}
+
+/** The reference reader of compose files, `compose-spec`, which checks them. */
+export function provideComposeChecker() {
+  const module = 'github.com/compose-spec/compose-go/v2';
+  provideGoProgram({
+    name: 'compose-spec',
+    version: '2.16.2',
+    title: 'the checker of compose files',
+    module: `${module}/cmd`,
+    // `go install` would name it after its folder.
+    wrapper: () => `module tools\ngo 1.24\nrequire ${module} v2.16.2\n`,
+  });
 }
 
 function provideHadolint() {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parse } from 'yaml';
-import { plot, SCENARIOS, WORLD } from '../../bench/lib/autoscaling-scenarios.js';
+import { figures, plot, row, SCENARIOS, WORLD } from '../../bench/lib/autoscaling-scenarios.js';
 import { type Moment, type ScalingSettings, simulate, type Trace } from '../../bench/lib/autoscaling-simulation.js';
 import { REPOSITORY } from '../helpers/repository.js';
 
@@ -96,6 +96,15 @@ describe('simulated autoscaling', () => {
     for (const { name, trace, world } of SCENARIOS.filter(scenario => scenario.name !== 'burst')) {
       const moments = simulate(trace, SETTINGS, { ...WORLD, ...world });
       ok(Math.max(...moments.map(({ age }) => age)) < 1.5 * WORLD.startSeconds, name);
+    }
+  });
+
+  it('has the figures of docs/kubernetes.md', () => {
+    const text = readFileSync(join(REPOSITORY, 'docs/kubernetes.md'), 'utf8');
+    for (const scenario of SCENARIOS) {
+      const world = { ...WORLD, ...scenario.world };
+      const cells = row(figures(scenario, simulate(scenario.trace, SETTINGS, world), world), 0.2);
+      ok(text.includes(`| ${cells.join(' | ')} |`), `| ${cells.join(' | ')} |`);
     }
   });
 

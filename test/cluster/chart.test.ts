@@ -86,6 +86,7 @@ describe('the chart', () => {
       ['stages.publsh.replicas=2', /\/stages': additional properties 'publsh' not allowed/],
       ['stages.defend.drainSeconds=soon', /\/stages\/defend\/drainSeconds': got string, want integer/],
       ['stages.defend.disruptionBudget.maxUnavailable=0%', /\/stages\/defend\/disruptionBudget\/maxUnavailable'/],
+      ['stages.defend.gpu.count=2', /\/stages\/defend\/gpu\/count': maximum: got 2, want 1/],
       ['stages.defend.gpu.resource=gpu', /\/stages\/defend\/gpu\/resource'/],
       ['stages.defend.extraArgs[0]=quiet', /\/stages\/defend\/extraArgs\/0'/],
       ['autoscaling.mode=vpa', /\/autoscaling\/mode'/],

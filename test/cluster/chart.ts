@@ -18,8 +18,13 @@ export const VALUE_SETS: readonly (readonly [name: string, file: string])[] = re
 export type Manifest = any;
 
 /** Runs a program. @returns its exit code and what it said */
-export async function call(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
-  const options = { env, maxBuffer: 2 ** 28, cwd: REPOSITORY };
+export async function call(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+  cwd: string = REPOSITORY,
+) {
+  const options = { env, maxBuffer: 2 ** 28, cwd };
   try {
     const { stdout, stderr } = await promisify(execFile)(program, [...args], options);
     return { code: 0, stdout, stderr };

@@ -142,9 +142,10 @@ describe('the CPU image', () => {
     const { components } = JSON.parse((await inside('cat', '/app/sbom.cdx.json')).stdout);
     const listed = new Set(components.map(({ purl }: { purl: string }) => decodeURIComponent(purl)));
     const licences = (await inside('cat', '/app/licences/packages.txt')).stdout;
-    const own: [string, { version: string; dev?: boolean; optional?: boolean }][] = Object.entries(lock.packages);
-    for (const [path, { version, dev, optional }] of own) {
-      if (path === '' || dev || optional) continue;
+    const own: [string, { version: string; dev?: boolean; devOptional?: boolean; optional?: boolean }][] =
+      Object.entries(lock.packages);
+    for (const [path, { version, dev, devOptional, optional }] of own) {
+      if (path === '' || dev || devOptional || optional) continue;
       const name = path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length);
       ok(listed.has(`pkg:npm/${name}@${version}`), `${name} ${version} in the SBOM`);
       ok(licences.includes(`${name} ${version}: `), `${name} ${version} among the licences`);

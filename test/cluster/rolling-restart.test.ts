@@ -9,20 +9,18 @@ const PER_CHUNK = 4;
 
 describe('a rolling restart of every stage in the middle of a job', () => {
   it('loses nothing, counts nothing twice, and drains within the grace time', async t => {
-    const deployments = (await render()).filter(({ kind }) => kind === 'Deployment');
+    const manifests = await render('--set', 'stages.fetch.enabled=true');
+    const deployments = manifests.filter(({ kind }) => kind === 'Deployment');
     const { enqueue, worker, results, embedded, progress } = await deployment(t, IMAGES);
     const expected = await embedded();
-    await enqueue('job', '--chunk', `${PER_CHUNK}`);
+    await enqueue('job', '--chunk', `${PER_CHUNK}`, '--fetch', 'separate');
     const pods = new Map<string, WorkerProcess[]>();
     const start = async (stage: string) => {
       // Each image takes its time, so that there is always something in hand.
       return worker([stage, ...drainOf(deployments, stage)], stage === 'defend' ? '*=slow' : '');
     };
-    for (const [stage, count] of [
-      ['defend', 2],
-      ['publish', 2],
-    ] as const) {
-      pods.set(stage, await Promise.all(Array.from({ length: count }, () => start(stage))));
+    for (const stage of ['fetch', 'defend', 'publish']) {
+      pods.set(stage, await Promise.all([start(stage), start(stage)]));
     }
     await until(async () => (await progress('job')).done >= 2);
     for (const [stage, old] of pods) {

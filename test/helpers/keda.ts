@@ -35,7 +35,14 @@ export async function startKeda(kubeconfig: string): Promise<Keda> {
     {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: 'keda', KEDA_CLUSTER_OBJECT_NAMESPACE: 'keda' },
+      env: {
+        ...process.env,
+        KUBECONFIG: kubeconfig,
+        POD_NAMESPACE: 'keda',
+        KEDA_CLUSTER_OBJECT_NAMESPACE: 'keda',
+        // All of them.
+        WATCH_NAMESPACE: '',
+      },
     },
   );
   let log = '';
