@@ -9,26 +9,35 @@
  */
 import { createHash } from 'node:crypto';
 import { arch, cpus, platform } from 'node:os';
+import { join } from 'node:path';
 import { availableCores } from '../src/config/cores.js';
 import { DEFAULT_RECIPE, findRecipe } from '../src/config/recipes.js';
 import { printDefence, type ResolvedOptions } from '../src/config/settings.js';
+import { contentDigest } from '../src/evaluation/content-digest.js';
 import type { DefenceCase } from '../src/evaluation/defence-case.js';
 import { EvaluationCache } from '../src/evaluation/evaluation-cache.js';
 import { EVALUATION_SCHEMA, type EvaluationReport } from '../src/evaluation/evaluation-report.js';
+import { evaluateExternal, externalDefences } from '../src/evaluation/external-evaluation.js';
+import { readExternalImages } from '../src/evaluation/external-images.js';
 import { LabelledImages } from '../src/evaluation/labelled-images.js';
+import { runLadder } from '../src/evaluation/ladder/ladder.js';
+import type { LadderRow } from '../src/evaluation/ladder/ladder-result.js';
 import type { Measurement } from '../src/evaluation/measurement.js';
 import { modelCard } from '../src/evaluation/model-card.js';
-import { ModelEvaluation, type Shard } from '../src/evaluation/model-evaluation.js';
+import { type EvaluationOptions, ModelEvaluation, type Shard } from '../src/evaluation/model-evaluation.js';
 import type { Measured, Plan } from '../src/evaluation/protocol.js';
-import { type ChosenProtocols, protocolsCalled } from '../src/evaluation/protocols/catalogue.js';
+import { type ChosenProtocols, EXTERNAL, protocolsCalled } from '../src/evaluation/protocols/catalogue.js';
+import { ladder, ladderDefences, ladderSample, PROTOCOL_BUDGET } from '../src/evaluation/protocols/ladder.js';
 import type { Section } from '../src/evaluation/report-content.js';
 import type { Split } from '../src/evaluation/split.js';
 import { hardenDecoder } from '../src/images/decode.js';
-import { runtimeCalled } from '../src/models/runtimes.js';
+import { openModel } from '../src/models/registry.js';
+import { runtimeFor } from '../src/models/runtimes.js';
 import { evaluationCsv } from '../src/report/evaluation/csv.js';
 import { evaluationMarkdown } from '../src/report/evaluation/markdown.js';
 import { evaluationPage } from '../src/report/evaluation/page.js';
 import { openDestination } from '../src/sinks/destination.js';
+import { isS3Address } from '../src/storage/s3-address.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
 import { runtimeVersions } from './versions.js';
 
@@ -54,6 +63,8 @@ export interface EvaluationRequest {
 export interface EvaluationObserver {
   total?(attackedImages: number): void;
   done?(measurement: Measurement, fromCache: boolean): void;
+  /** Of the adaptive ladder: attacks done, of how many. */
+  climbed?(done: number, total: number): void;
 }
 
 /** Names of the files of an evaluation, in its folder. */
@@ -78,7 +89,7 @@ export async function runEvaluation(
   signal: AbortSignal,
 ): Promise<EvaluationReport | undefined> {
   hardenDecoder();
-  const chosen = protocolsCalled(request.protocol);
+  const chosen = request.protocol === EXTERNAL ? { protocols: [], images: 0 } : protocolsCalled(request.protocol);
   const s3 = new S3Connection(request.options);
   try {
     return await new Evaluation(request, chosen, s3, observer, signal).run();
@@ -126,37 +137,106 @@ class Evaluation {
     const kept = new EvaluationCache(
       (cache === undefined ? destination.folder(EVALUATION_FILES.cache) : openDestination(cache, this.#s3)).store,
     );
-    const demands = this.#protocols.flatMap(protocol => protocol.demands(this.#plan));
-    const evaluations: ModelEvaluation[] = [];
-    for (const [n, model] of this.#plan.models.entries()) {
-      const own = demands.filter(({ sample }) => sample.model === n);
-      const evaluation = await this.#open(model, kept);
-      evaluations.push(evaluation);
-      if (!(await evaluation.run(own, total => this.#observer.total?.(total)))) return undefined;
-    }
-    if (this.#request.shard !== undefined) return undefined;
-    const measured: Measured = {
-      measurements: (sample, attack) => evaluations[sample.model]!.measurements(sample, attack),
-      cases: (sample, attack, defence) => evaluations[sample.model]!.cases(sample, attack, defence),
-    };
-    const sections = this.#protocols.map(protocol => protocol.section(measured, this.#plan));
-    const names = new Set(this.#protocols.map(({ name }) => name));
-    const report = this.#report(evaluations, sections, modelCard(measured, this.#plan, names));
+    const report = this.#request.protocol === EXTERNAL ? await this.#external(kept) : await this.#measure(kept);
+    if (report === undefined) return undefined;
     for (const [name, bytes] of await reportFiles(report)) await destination.store.write(name, bytes);
     return report;
   }
 
+  async #measure(cache: EvaluationCache): Promise<EvaluationReport | undefined> {
+    const demands = this.#protocols.flatMap(protocol => protocol.demands(this.#plan));
+    const evaluations: ModelEvaluation[] = [];
+    for (const [n, model] of this.#plan.models.entries()) {
+      const own = demands.filter(({ sample }) => sample.model === n);
+      const evaluation = await this.#open(model, cache);
+      evaluations.push(evaluation);
+      if (!(await evaluation.run(own, total => this.#observer.total?.(total)))) return undefined;
+    }
+    if (this.#request.shard !== undefined) return undefined;
+    const rows = this.#protocols.includes(ladder) ? await this.#climb(evaluations[0]!) : [];
+    if (this.#signal.aborted) return undefined;
+    const measured: Measured = {
+      measurements: (sample, attack) => evaluations[sample.model]!.measurements(sample, attack),
+      cases: (sample, attack, defence) => evaluations[sample.model]!.cases(sample, attack, defence),
+      ladder: rows,
+    };
+    const sections = this.#protocols.map(protocol => protocol.section(measured, this.#plan));
+    const names = new Set(this.#protocols.map(({ name }) => name));
+    const [first] = evaluations;
+    return this.#report(
+      evaluations.map(evaluation => ({
+        ...evaluation.model.identity,
+        test: imagesOf(evaluation, 'test'),
+        search: imagesOf(evaluation, 'search'),
+      })),
+      runtimeFor(first!.model, this.#request.options.runtime).name,
+      { sha256: digestOf(first!), listed: first!.listed, unusable: first!.unusable },
+      sections,
+      modelCard(measured, this.#plan, names),
+    );
+  }
+
+  /** The ladder keeps what it has done by itself, in a folder. */
+  async #climb(evaluation: ModelEvaluation): Promise<readonly LadderRow[]> {
+    const { options, out, cache } = this.#request;
+    const { seed } = options.defence;
+    const images = evaluation.images('test').slice(0, ladderSample(this.#plan).images);
+    const folder = cache ?? join(out, EVALUATION_FILES.cache);
+    return runLadder(
+      {
+        model: options.model,
+        runtime: options.runtime,
+        surrogate: this.#plan.models[1],
+        defences: ladderDefences(this.#plan).map(({ id, settings }) => ({ name: id, settings: { ...settings, seed } })),
+        images,
+        budget: PROTOCOL_BUDGET,
+        seed: `attacker of ${seed}`,
+        threads: options.threads,
+        store: isS3Address(folder) ? undefined : join(folder, 'ladder'),
+      },
+      { result: (_, done, total) => this.#observer.climbed?.(done, total) },
+      this.#signal,
+    );
+  }
+
+  async #external(cache: EvaluationCache): Promise<EvaluationReport | undefined> {
+    const { data, options } = this.#request;
+    const model = await openModel(options.model);
+    const attacks = await readExternalImages(data, model, options);
+    const images = attacks.flatMap(({ images: own }) => own);
+    this.#observer.total?.(images.length);
+    const defences = externalDefences(this.#plan.recommended);
+    const section = await evaluateExternal(model, attacks, defences, cache, this.#evaluationOptions(options.model));
+    if (section === undefined) return undefined;
+    const hash = createHash('sha256');
+    for (const { pixels } of images) hash.update(contentDigest(pixels));
+    const none = { images: 0, wrong: 0 };
+    return this.#report(
+      [{ ...model.identity, test: { images: images.length, wrong: 0 }, search: none }],
+      runtimeFor(model, options.runtime).name,
+      { sha256: hash.digest('hex'), listed: images.length, unusable: 0 },
+      [section],
+      ['These images were attacked elsewhere; the table says what defences make of them, and no more.'],
+    );
+  }
+
   #open(model: string, cache: EvaluationCache): Promise<ModelEvaluation> {
-    const { options, shard, data, labels } = this.#request;
-    const { runtime, threads, maxBytes, maxPixels, imageTimeout } = options;
-    const settings = {
-      ...{ model, runtime, threads, seed: options.defence.seed },
+    const { options, data, labels } = this.#request;
+    const { maxBytes, maxPixels, imageTimeout } = options;
+    const limits = { labels, maxBytes, maxPixels, imageTimeout, s3: this.#s3 };
+    return ModelEvaluation.open(this.#evaluationOptions(model), cache, opened =>
+      LabelledImages.open(data, opened.labels, limits),
+    );
+  }
+
+  #evaluationOptions(model: string): EvaluationOptions {
+    const { options, shard } = this.#request;
+    return {
+      ...{ model, runtime: options.runtime, threads: options.threads, seed: options.defence.seed },
       shard: shard ?? { index: 0, count: 1 },
       signal: this.#signal,
-      done: (key: string, measurement: Measurement, fromCache: boolean) => this.#count(key, measurement, fromCache),
+      done: (key, measurement, fromCache) => this.#count(key, measurement, fromCache),
     };
-    const limits = { labels, maxBytes, maxPixels, imageTimeout, s3: this.#s3 };
-    return ModelEvaluation.open(settings, cache, opened => LabelledImages.open(data, opened.labels, limits));
   }
 
   #count(key: string, measurement: Measurement, fromCache: boolean): void {
@@ -168,29 +248,20 @@ class Evaluation {
   }
 
   #report(
-    evaluations: readonly ModelEvaluation[],
+    models: EvaluationReport['models'],
+    runtime: string,
+    found: Pick<EvaluationReport['data'], 'sha256' | 'listed' | 'unusable'>,
     sections: readonly Section[],
     card: readonly string[],
   ): EvaluationReport {
-    const { options, data } = this.#request;
-    const [first] = evaluations;
+    const { options, data, labels } = this.#request;
     return {
       schema: EVALUATION_SCHEMA,
       protocol: this.#request.protocol,
       command: this.#command(),
-      models: evaluations.map(evaluation => ({
-        ...evaluation.model.identity,
-        test: imagesOf(evaluation, 'test'),
-        search: imagesOf(evaluation, 'search'),
-      })),
-      runtime: runtimeCalled(options.runtime).name,
-      data: {
-        source: data,
-        sha256: digestOf(first!),
-        listed: first!.listed,
-        unusable: first!.unusable,
-        labels: this.#request.labels ?? 'labels.csv or class folders',
-      },
+      models,
+      runtime,
+      data: { source: data, ...found, labels: labels ?? 'labels.csv or class folders' },
       images: this.#plan.images,
       seed: options.defence.seed,
       recipe: this.#request.recipe ?? DEFAULT_RECIPE,
@@ -221,14 +292,19 @@ class Evaluation {
       ...['deflector', 'evaluate', protocol, '--data', data, '--out', out],
       ...(cache === undefined ? [] : ['--cache', cache]),
       ...(labels === undefined ? [] : ['--labels', labels]),
-      ...['--images', String(this.#plan.images)],
+      ...(protocol === EXTERNAL ? [] : ['--images', String(this.#plan.images)]),
       ...models.flatMap(model => ['--compare', model]),
       ...['--model', options.model, '--runtime', options.runtime, '--seed', options.defence.seed],
     ];
   }
 
   #defences(): Record<string, Readonly<Record<string, unknown>>> {
-    const cases = this.#protocols.flatMap(protocol => protocol.demands(this.#plan).flatMap(({ defences }) => defences));
+    const demanded = this.#protocols.flatMap(protocol =>
+      protocol.demands(this.#plan).flatMap(({ defences }) => defences),
+    );
+    const external = this.#request.protocol === EXTERNAL ? externalDefences(this.#plan.recommended) : [];
+    const climbed = this.#protocols.includes(ladder) ? ladderDefences(this.#plan) : [];
+    const cases = [...demanded, ...external, ...climbed];
     const { seed } = this.#request.options.defence;
     return Object.fromEntries(
       cases.map(({ id, settings }) => {

@@ -53,6 +53,10 @@ export async function evaluateCommand(protocol: string, command: Command): Promi
       if (attacked !== label) counts.suspicious++;
       progress.update({ ...counts });
     },
+    climbed: (done, total) => {
+      progress.setTotal(total);
+      progress.update({ done, suspicious: 0, failed: 0 });
+    },
   };
   try {
     return await stoppable(quiet, async signal => {

@@ -23,6 +23,8 @@ export interface Circumstances {
   /** SHA-256 of the network, and how images become its input. */
   readonly model: string;
   readonly preprocessing: Preprocessing;
+  /** What executes the network: figures of one runtime are not those of another. Absent for `onnxruntime-cpu`. */
+  readonly runtime?: string | undefined;
   /** Digests of pixels at the model's input: of the clean image, and of the attacked one where it was made elsewhere. */
   readonly clean: string | null;
   readonly given: string | null;

@@ -11,6 +11,7 @@ import type { DefenceSettings } from '../defense/settings.js';
 import { invalid } from '../errors.js';
 import type { Model } from '../models/model.js';
 import { openModel } from '../models/registry.js';
+import { runtimeFor } from '../models/runtimes.js';
 import type { RgbImage } from '../types.js';
 import { type AttackCase, CLEAN } from './attack-case.js';
 import { contentDigest } from './content-digest.js';
@@ -78,11 +79,13 @@ export class ModelEvaluation {
   readonly #chosen: Record<Split, Chosen[]> = { search: [], test: [] };
   readonly #wrong: Record<Split, number> = { search: 0, test: 0 };
   readonly #found = new Map<string, Measurement>();
+  readonly #runtime: string | undefined;
   #pool: EvaluationPool | undefined;
   #patches: { readonly bank: PatchBank; readonly digest: string } | undefined;
 
   private constructor(model: Model, options: EvaluationOptions, cache: EvaluationCache, data: LabelledImages) {
     this.model = model;
+    this.#runtime = unusualRuntime(model, options.runtime);
     this.#options = options;
     this.#cache = cache;
     this.#data = data;
@@ -310,6 +313,7 @@ export class ModelEvaluation {
     const circumstances: Circumstances = {
       model: this.model.identity.sha256,
       preprocessing: this.model.preprocessing,
+      runtime: this.#runtime,
       clean,
       given: null,
       label: label ?? null,
@@ -327,6 +331,12 @@ export class ModelEvaluation {
   #keyOfDefence(defence: DefenceCase): string {
     return keyOfDefence(this.#settingsOf(defence), needsPatches(defence) ? this.#patches?.digest : undefined);
   }
+}
+
+/** The name of what executes a model, where that is not ONNX Runtime on the CPU. */
+export function unusualRuntime(model: Model, asked: string): string | undefined {
+  const { name } = runtimeFor(model, asked);
+  return name === 'onnxruntime-cpu' ? undefined : name;
 }
 
 function needsPatches({ settings }: DefenceCase): boolean {

@@ -1,6 +1,7 @@
 /** What a protocol is: what it needs measured, and what it makes of it. */
 import type { AttackCase } from './attack-case.js';
 import type { DefenceCase } from './defence-case.js';
+import type { LadderRow } from './ladder/ladder-result.js';
 import type { Measurement } from './measurement.js';
 import type { Case } from './rates.js';
 import type { Section } from './report-content.js';
@@ -28,6 +29,8 @@ export interface Measured {
   /** Images of a sample: as many as were asked for, or as there are. */
   measurements(sample: Sample, attack: AttackCase): readonly Measurement[];
   cases(sample: Sample, attack: AttackCase, defence: DefenceCase): readonly Case[];
+  /** Of the adaptive ladder, where that was climbed. */
+  readonly ladder: readonly LadderRow[];
 }
 
 export interface Protocol {

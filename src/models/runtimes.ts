@@ -120,9 +120,11 @@ export function runtimeCalled(name: string): Runtime {
 
 /**
  * What `auto` stands for: the CPU, by the runtime of the model's family; of TensorFlow.js the native one where it is
- * installed, since it is several times as fast as the WASM one.
+ * installed, since it is several times as fast as the WASM one. Any other name stands for itself.
+ *
+ * @throws DeflectorError SETTINGS_INVALID
  */
-function runtimeFor(model: Model, name: string): Runtime {
+export function runtimeFor(model: Model, name: string): Runtime {
   if (name !== 'auto') return runtimeCalled(name);
   if (isOnnx(model)) return runtimeCalled('onnxruntime-cpu');
   return runtimeCalled(hasTensorflow('tfjs-node') || !hasTensorflow('tfjs-wasm') ? 'tfjs-node' : 'tfjs-wasm');

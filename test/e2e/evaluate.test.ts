@@ -1,6 +1,6 @@
 /** `deflector evaluate` on a network and on images that take no time: what it measures on real ones, docs/results/ shows. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -10,8 +10,10 @@ import type { EvaluationReport } from '../../src/evaluation/evaluation-report.js
 import type { Rate } from '../../src/evaluation/rates.js';
 import type { Entry } from '../../src/evaluation/report-content.js';
 import { wilsonInterval } from '../../src/evaluation/statistics.js';
+import { encodeNpy, encodePng } from '../../src/images/write.js';
 import { CHROMIUM, launchChromium } from '../helpers/chromium.js';
 import { deflector, startDeflector } from '../helpers/cli.js';
+import { temporaryFolder } from '../helpers/files.js';
 import { checkLeaks } from '../helpers/leaks.js';
 import { writeTinyImages } from '../helpers/tiny-images.js';
 import { writeTinyModel } from '../helpers/tiny-model.js';
@@ -22,12 +24,23 @@ const PROTOCOLS = [
   ...Array.from({ length: 9 }, (_, i) => `table${i + 1}`),
   ...[1, 2, 3, 5, 6, 7].map(n => `figure${n}`),
   'strength',
+  'ladder',
 ];
 
 describe('deflector evaluate paper', () => {
   let folder: string;
   const at = (name: string) => join(folder, name);
-  const evaluate = (out: string, ...more: string[]) => ['evaluate', 'paper', ...common(), '--out', at(out), ...more];
+  const evaluate = (out: string, ...more: string[]) => protocols('paper', out, ...more);
+  const protocols = (names: string, out: string, ...more: string[]) => [
+    'evaluate',
+    names,
+    ...common(),
+    '--out',
+    at(out),
+    ...more,
+  ];
+  /** Both splits, every kind of defence. */
+  const some = (out: string, ...more: string[]) => protocols('table4,figure5', out, ...more);
   const common = () => [
     ...['--data', at('images'), '--labels', 'own', '--images', '6', '--threads', '2'],
     ...['--model', at('tiny'), '--compare', at('other')],
@@ -90,26 +103,26 @@ describe('deflector evaluate paper', () => {
 
   it('gives the same figures in shards that share a cache', async () => {
     const shared = ['--cache', at('shared')];
-    const shards = ['1/2', '2/2'].map(shard => deflector(evaluate('shards', ...shared, '--shard', shard, '--quiet')));
+    const shards = ['1/2', '2/2'].map(shard => deflector(some('shards', ...shared, '--shard', shard, '--quiet')));
     for (const { code, stderr } of await Promise.all(shards)) assert.equal(code, 0, stderr);
     await assert.rejects(reportOf('shards'));
-    assert.equal((await deflector(evaluate('shards', ...shared, '--quiet'))).code, 0);
+    assert.equal((await deflector(some('shards', ...shared, '--quiet'))).code, 0);
     const gathered = await reportOf('shards');
     assert.equal(gathered.duration.measured, 0);
-    assert.deepEqual(figuresOf(gathered), figuresOf(await reportOf('out')));
+    assert.deepEqual(figuresOf(gathered, 'table4', 'figure5'), figuresOf(await reportOf('out'), 'table4', 'figure5'));
   });
 
   it('goes on where it was killed', async () => {
-    const { child, outcome } = startDeflector(evaluate('killed', '--quiet'));
+    const { child, outcome } = startDeflector(some('killed', '--quiet'));
     const kept = async () => (await readdir(at('killed/cache'), { recursive: true }).catch(() => [])).length;
     while ((await kept()) < 40 && child.exitCode === null) await setTimeout(10);
     child.kill('SIGKILL');
     await outcome;
-    const { code } = await deflector(evaluate('killed', '--quiet'));
+    const { code } = await deflector(some('killed', '--quiet'));
     assert.equal(code, 0);
     const report = await reportOf('killed');
     assert.ok(report.duration.fromCache > 0);
-    assert.deepEqual(figuresOf(report), figuresOf(await reportOf('out')));
+    assert.deepEqual(figuresOf(report, 'table4', 'figure5'), figuresOf(await reportOf('out'), 'table4', 'figure5'));
   });
 
   it('writes one figure a line of CSV, and Markdown with every table', async () => {
@@ -153,17 +166,87 @@ describe('deflector evaluate paper', () => {
   });
 });
 
+describe('deflector evaluate external', () => {
+  it('puts defences to images that were attacked elsewhere, from folders or a manifest, as PNG or .npy', async t => {
+    const folder = await temporaryFolder(t);
+    const model = await writeTinyModel(join(folder, 'tiny'), 1, 32);
+    const side = 32;
+    const levels = Uint8Array.from({ length: 3 * side * side }, (_, i) => (i * 37) % 256);
+    const shifted = levels.map(level => 255 - level);
+    // Under each of the five names: one of them is what the model says of the original, and counts.
+    const entries: { file: string; attack: string; classIndex: number }[] = [];
+    for (let classIndex = 0; classIndex < 5; classIndex++) {
+      for (const attack of ['clean', 'inverse']) await mkdir(join(folder, 'in', attack), { recursive: true });
+      const image = await encodePng({ width: side, height: side, data: levels });
+      await writeFile(join(folder, `in/clean/${classIndex}.png`), image);
+      const array = encodeNpy(
+        Float32Array.from(shifted, level => level / 255),
+        [side, side, 3],
+      );
+      await writeFile(join(folder, `in/inverse/${classIndex}.npy`), array);
+      entries.push({ file: `clean/${classIndex}.png`, attack: 'clean', classIndex });
+      entries.push({ file: `inverse/${classIndex}.npy`, attack: 'inverse', classIndex });
+    }
+    const args = ['evaluate', 'external', '--data', join(folder, 'in'), '--model', model, '--json'];
+    const tables: unknown[] = [];
+    for (const out of ['folders', 'manifest']) {
+      if (out === 'manifest') await writeFile(join(folder, 'in/manifest.json'), JSON.stringify({ entries }));
+      const { code, stdout, stderr } = await deflector([...args, '--out', join(folder, out)]);
+      assert.equal(code, 0, stderr);
+      const [table] = (JSON.parse(stdout) as EvaluationReport).sections[0]!.tables;
+      assert.deepEqual(
+        table!.rows.map(({ title, entries: row }) => [title, rateAt(row, 2)?.n]),
+        [
+          ['clean', 1],
+          ['inverse', 1],
+        ],
+      );
+      assert.equal(rateAt(table!.rows[0]!.entries, 2)?.correct, 1);
+      tables.push(table!.rows);
+    }
+    assert.deepEqual(tables[0], tables[1]);
+  });
+
+  it('says what is wrong with a manifest, a class or a folder', async t => {
+    const folder = await temporaryFolder(t);
+    const model = await writeTinyModel(join(folder, 'tiny'), 1, 32);
+    await mkdir(join(folder, 'in'));
+    const args = ['evaluate', 'external', '--data', join(folder, 'in'), '--model', model, '--out', join(folder, 'out')];
+    const attempts: [string, RegExp][] = [
+      ['{"entries":[{"file":"a.png"}]}', /MANIFEST_LINE_INVALID/],
+      ['{"entries":[]}', /INPUT_NOT_FOUND/],
+      ['{"entries":[{"file":"fgsm/a.png","attack":"fgsm","classIndex":0}]}', /IMAGE_NOT_FOUND/],
+    ];
+    for (const [manifest, message] of attempts) {
+      await writeFile(join(folder, 'in/manifest.json'), manifest);
+      const { code, stderr } = await deflector(args);
+      assert.notEqual(code, 0);
+      assert.match(stderr, message);
+    }
+  });
+});
+
+describe('deflector evaluate', () => {
+  it('refuses protocols, shards and numbers that are none, before any work', async () => {
+    const attempts: [string[], RegExp][] = [
+      [['table11'], /did you mean table1\?/],
+      [['table1', '--shard', '3/2'], /--shard/],
+      [['table1', '--images', '0'], /integer from 1 to 10000 for --images/],
+    ];
+    for (const [args, message] of attempts) {
+      const { code, stderr } = await deflector(['evaluate', ...args, '--data', 'nowhere', '--out', 'nowhere']);
+      assert.equal(code, 2, args.join(' '));
+      assert.match(stderr, message);
+    }
+  });
+});
+
 function entriesOf(report: EvaluationReport): Entry[] {
   return report.sections.flatMap(({ tables }) => tables.flatMap(({ rows }) => rows.flatMap(({ entries }) => entries)));
 }
 
-/** All entries but times. */
-function figuresOf(report: EvaluationReport): string {
-  return JSON.stringify(
-    report.sections.map(({ tables }) =>
-      tables.map(({ columns, rows }) => rows.map(({ entries }) => entries.filter((_, i) => columns[i] !== 'ms'))),
-    ),
-  );
+function figuresOf(report: EvaluationReport, ...sections: string[]): string {
+  return JSON.stringify(report.sections.filter(({ id }) => sections.includes(id)).map(({ tables }) => tables));
 }
 
 function rateAt(entries: readonly Entry[], column: number): Rate | undefined {

@@ -9,6 +9,7 @@ import { figure3 } from './figure3.js';
 import { figure5 } from './figure5.js';
 import { figure6 } from './figure6.js';
 import { figure7 } from './figure7.js';
+import { ladder } from './ladder.js';
 import { strength } from './strength.js';
 import { table1 } from './table1.js';
 import { table2 } from './table2.js';
@@ -38,10 +39,11 @@ const SINGLE: readonly Protocol[] = [
   figure6,
   figure7,
   strength,
+  ladder,
 ];
 
 /** Protocols that stand for several. */
-const SETS: Readonly<Record<string, { readonly members: readonly string[]; readonly images: number }>> = {
+const SETS: Readonly<Partial<Record<string, { readonly members: readonly string[]; readonly images: number }>>> = {
   paper: { members: SINGLE.map(({ name }) => name), images: 200 },
   smoke: { members: ['table1', 'table5', 'figure3', 'figure6'], images: 8 },
 };
@@ -54,16 +56,28 @@ export interface ChosenProtocols {
   readonly images: number;
 }
 
-const NAMES: readonly string[] = [...SINGLE.map(({ name }) => name), ...Object.keys(SETS)];
+/** Images that were made elsewhere: no protocol attacks them. */
+export const EXTERNAL = 'external';
 
-/** @throws DeflectorError SETTINGS_INVALID */
-export function protocolsCalled(name: string): ChosenProtocols {
+const NAMES: readonly string[] = [...SINGLE.map(({ name }) => name), ...Object.keys(SETS), EXTERNAL];
+
+/**
+ * @param text a name, or several joined by commas
+ * @throws DeflectorError SETTINGS_INVALID
+ */
+export function protocolsCalled(text: string): ChosenProtocols {
+  const sets = text.split(',').map(name => called(name.trim()));
+  const members = new Set(sets.flatMap(set => set.members));
+  return {
+    protocols: SINGLE.filter(({ name }) => members.has(name)),
+    images: Math.max(...sets.map(({ images }) => images)),
+  };
+}
+
+function called(name: string): { readonly members: readonly string[]; readonly images: number } {
   const set = SETS[name];
-  if (set !== undefined) {
-    return { protocols: SINGLE.filter(protocol => set.members.includes(protocol.name)), images: set.images };
-  }
-  const found = SINGLE.find(protocol => protocol.name === name);
-  if (found !== undefined) return { protocols: [found], images: DEFAULT_IMAGES };
+  if (set !== undefined) return set;
+  if (SINGLE.some(protocol => protocol.name === name)) return { members: [name], images: DEFAULT_IMAGES };
   const meant = suggest(name, NAMES);
   const hint = meant === undefined ? '' : ` (did you mean ${meant}?)`;
   throw invalid('PROTOCOL', `one of ${NAMES.join(', ')}${hint}`, name);

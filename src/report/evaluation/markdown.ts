@@ -14,9 +14,9 @@ export function evaluationMarkdown(report: EvaluationReport): string {
     ...report.sections.map(section),
     '## How it was made',
     facts(report)
-      .map(([name, value]) => `- ${name}: ${text(value)}`)
+      .map(([name, value]) => `- ${text(name)}: ${text(value)}`)
       .join('\n'),
-    `    ${shellCommand(report.command)}`,
+    shellCommand(report.command).replace(/^/gm, '    '),
   ].join('\n\n')}\n`;
 }
 
