@@ -74,7 +74,7 @@ describe('deflector run', () => {
     for (const [args, message] of [
       [['--runs', '0'], 'error SETTINGS_INVALID: Expected an integer from 1 to 1000 for --runs but received "0"'],
       [['--sigma', 'much'], /^error SETTINGS_INVALID: Expected .* for --sigma but received "much"$/],
-      [['--vote', 'x'], 'error SETTINGS_INVALID: Expected one of majority, mean for --vote but received "x"'],
+      [['--vote', 'x'], 'error SETTINGS_INVALID: Expected one of majority, mean, pool for --vote but received "x"'],
       [['--threads', '-1'], /^error SETTINGS_INVALID: Expected .* for --threads but received "-1"$/],
       [['--rnus', '3'], "error COMMAND_INVALID: unknown option '--rnus' (Did you mean --runs?)"],
       [['--config', 'none.yaml'], /^error SETTINGS_INVALID: .*none\.yaml/],
