@@ -10,7 +10,6 @@ import rateLimit from '@fastify/rate-limit';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
-  type FastifyReply,
   type FastifyRequest,
   LogController,
   type RawServerDefault,
@@ -125,19 +124,17 @@ function answerProblems(app: FastifyInstance): void {
     const problem = problemOf(known);
     if (problem.status === 500) request.log.error({ err: error }, 'a defect of the gateway');
     else if (problem.status > 500) request.log.warn({ code: known.code, reason: known.message }, 'could not be done');
-    tellMore(problem.status, request, reply);
     return reply.code(problem.status).type(PROBLEM_TYPE).send(JSON.stringify(problem));
   });
   app.setNotFoundHandler(() => {
     throw new DeflectorError('ROUTE_NOT_FOUND', 'There is nothing under this path and method');
   });
-}
-
-/** What beside the problem a client goes by. */
-function tellMore(status: number, request: FastifyRequest, reply: FastifyReply): void {
-  const after = retryAfter(status);
-  if (after !== undefined) reply.header('retry-after', after);
-  if (status === 401) reply.header('www-authenticate', challengeOf(request));
+  // Here, since parts that are mounted may have error handlers of their own.
+  app.addHook('onSend', async (request, reply) => {
+    const after = retryAfter(reply.statusCode);
+    if (after !== undefined) reply.header('retry-after', after);
+    if (reply.statusCode === 401) reply.header('www-authenticate', challengeOf(request));
+  });
 }
 
 /** A browser asks its user for a token only where he opened the page himself. */

@@ -92,6 +92,7 @@ export async function testGateway(
     now?: () => number;
   } = {},
   options: Partial<GatewayOptions> = {},
+  mount?: GatewayPorts['mount'],
 ): Promise<TestGateway> {
   const stage: Stage = {
     queued: [],
@@ -132,6 +133,7 @@ export async function testGateway(
     intake,
     reconciliation,
     direct: { defend: (...args) => stage.defend(...args), close: async () => undefined },
+    ...(mount === undefined ? {} : { mount }),
     telemetry: { metrics: await Metrics.create([]), health: new Health() },
     jobs: {
       get: async name => {
