@@ -111,7 +111,9 @@ function toldBy({ headers, body }: FastifyRequest, keys: EventKeys): Told {
     const told = read(batchShape, body, 'a batch of CloudEvents').map(event => readCloudEvent(event, keys));
     return { created: told.flatMap(({ created }) => created), other: told.reduce((sum, { other }) => sum + other, 0) };
   }
-  if (/^application\/cloudevents\+json/i.test(type)) {
+  // Some senders can say nothing but application/json.
+  const structured = typeof body === 'object' && body !== null && 'specversion' in body;
+  if (structured || /^application\/cloudevents\+json/i.test(type)) {
     return readCloudEvent(read(cloudEventShape, body, 'a CloudEvent'), keys);
   }
   if (headers['ce-specversion'] !== undefined) {

@@ -61,7 +61,10 @@ local settle = function(now)
   end
 end
 local count = function(sign, counts)
-  for field, value in pairs(cjson.decode(counts)) do redis.call('HINCRBY', job, field, sign * value) end
+  for field, value in pairs(cjson.decode(counts)) do
+    -- Lua writes -1 * 0 as -0, which is no integer to Redis.
+    if value ~= 0 then redis.call('HINCRBY', job, field, sign * value) end
+  end
 end
 local bury = function(chunk, letter)
   if redis.call('HEXISTS', letters, chunk) == 1 or redis.call('HLEN', letters) < ${LETTERS_KEPT} then

@@ -84,6 +84,7 @@ describe('the gateway takes images in', () => {
     };
     await send('application/cloudevents+json; charset=utf-8', cloud(1));
     await send('application/cloudevents-batch+json', [cloud(2), cloud(3), cloud(1)]);
+    await send('application/json', cloud(3));
     const { data, ...attributes } = cloud(4);
     await send(
       'application/json',
