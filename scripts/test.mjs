@@ -32,7 +32,7 @@ if (sources.length === 0) {
 install();
 const needs = text => sources.some(path => readFileSync(join(root, path), 'utf8').includes(text));
 if (needs('playwright-core')) provideBrowser();
-if (needs('helpers/s3-server')) provideS3Server();
+if (needs('helpers/s3-server') || needs('helpers/distributed') || needs('./schedule.js')) provideS3Server();
 if (needs('helpers/redis-server') || needs('helpers/distributed') || needs('./schedule.js')) provideRedisServer();
 if (needs('helpers/prometheus')) providePrometheus();
 if (needs('helpers/tensorflow')) process.env.DEFLECTOR_TENSORFLOW ||= provideTensorflow();

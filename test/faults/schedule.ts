@@ -12,6 +12,7 @@ import { JobRecords } from '../../src/jobs/job-records.js';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, type WorkerProcess } from '../helpers/distributed.js';
 import { filesBelow } from '../helpers/files.js';
+import type { Disturbance } from '../helpers/s3-server.js';
 
 const IMAGES = 96;
 const CHUNK = 4;
@@ -21,6 +22,12 @@ const WORKERS = { fused: ['all', 'all'], separate: ['fetch', 'defend', 'all'] } 
 
 /** Milliseconds between two faults, at most. */
 const LONGEST_PAUSE = 1500;
+
+/** How long a line to Redis or to the store is disturbed. */
+const DISTURBED_MS = 2000;
+
+/** Patience of the clients of the store, in the place of that for real networks: a stall must end within a schedule. */
+const S3_PATIENCE = { DEFLECTOR_S3_TIMEOUT: '2', DEFLECTOR_S3_TRIES: '10' };
 
 /** Longer than the lock of the workers, so that a process that was held finds its chunks in other hands. */
 const HOLD_MS = 2500;
@@ -37,7 +44,10 @@ export async function runSchedule(seed: string, count = 5): Promise<Outcome> {
   const cleanups: (() => unknown)[] = [];
   const t = { after: (cleanup: () => unknown) => void cleanups.push(cleanup) };
   try {
-    return await new Schedule(seed, count, await deployment(t, IMAGES)).run();
+    const draws = drawsOf(seed);
+    const store = draws(2) === 0 ? 'folder' : 's3';
+    const at = await deployment(t, IMAGES, S3_PATIENCE, { store, disturbed: true });
+    return await new Schedule(draws, count, store, at).run();
   } finally {
     for (const cleanup of cleanups.reverse()) await cleanup();
   }
@@ -54,12 +64,19 @@ interface Deployed {
   readonly process: WorkerProcess;
 }
 
+/** The n-th draw of a seed is always the same: a number from 0 to before `below`. */
+function drawsOf(seed: string): (below: number) => number {
+  let draws = 0;
+  return below => createHash('sha256').update(`${seed}:${draws++}`).digest().readUInt32BE(0) % below;
+}
+
 class Schedule {
-  readonly #seed: string;
+  readonly #draw: (below: number) => number;
   readonly #count: number;
+  readonly #store: 'folder' | 's3';
   readonly #at: Deployment;
   readonly #done: string[] = [];
-  #draws = 0;
+  #copies = 0;
   readonly #fetch: keyof typeof WORKERS;
   #workers: Deployed[] = [];
 
@@ -73,7 +90,10 @@ class Schedule {
       await sleep(HOLD_MS);
       child.kill('SIGCONT');
     },
+    'step a clock': async () => void this.#any().process.child.kill('SIGUSR2'),
     'crash Redis': () => this.#at.redis.restart(),
+    'refuse connections to Redis': () => this.#disturb('redis', { kind: 'reset' }),
+    'stall Redis': () => this.#disturb('redis', { kind: 'stall', after: this.#draw(2000) }),
     'deliver to fetch again': () => this.#deliverAgain('fetch'),
     'deliver to defend again': () => this.#deliverAgain('defend'),
     'deliver to publish again': () => this.#deliverAgain('publish'),
@@ -87,9 +107,18 @@ class Schedule {
       }),
   };
 
-  constructor(seed: string, count: number, at: Deployment) {
-    this.#seed = seed;
+  /** What can go wrong with a bucket besides. */
+  readonly #faultsOfBuckets: { readonly [name: string]: () => Promise<void> } = {
+    'refuse connections to S3': () => this.#disturb('s3', { kind: 'reset' }),
+    'stall S3': () => this.#disturb('s3', { kind: 'stall', after: this.#draw(2000) }),
+    'cut answers of S3': () => this.#disturb('s3', { kind: 'cut', after: this.#draw(2000) }),
+    'slow S3': () => this.#disturb('s3', { kind: 'slow', rate: 2000 }),
+  };
+
+  constructor(draw: (below: number) => number, count: number, store: 'folder' | 's3', at: Deployment) {
+    this.#draw = draw;
     this.#count = count;
+    this.#store = store;
     this.#at = at;
     this.#fetch = this.#draw(2) === 0 ? 'fused' : 'separate';
   }
@@ -103,18 +132,19 @@ class Schedule {
     this.#workers = await Promise.all(WORKERS[this.#fetch].map(stage => this.#worker(stage)));
     for (let n = 0; n < this.#count; n++) {
       await sleep(this.#draw(LONGEST_PAUSE));
-      const names = Object.keys(this.#faults);
-      const name = names[this.#draw(names.length)]!;
+      const faults = Object.entries({ ...this.#faults, ...(this.#store === 's3' ? this.#faultsOfBuckets : {}) });
+      const [name, happen] = faults[this.#draw(faults.length)]!;
       this.#done.push(name);
-      await this.#faults[name]!();
+      await happen();
     }
     const { code, stderr } = await enqueued;
-    const violations = code === 0 ? [] : [`the producer ended with exit code ${code}: ${stderr}`];
-    return { faults: [this.#fetch, ...this.#done], violations: [...violations, ...(await this.#violations(expected))] };
+    const faults = [this.#store, this.#fetch, ...this.#done];
+    if (code !== 0) return { faults, violations: [`the producer ended with exit code ${code}: ${stderr}`] };
+    return { faults, violations: await this.#violations(expected) };
   }
 
   async #violations(expected: readonly string[]): Promise<string[]> {
-    const { connection, results, progress, folder } = this.#at;
+    const { connection, results, progress, objectsOf } = this.#at;
     const violations: string[] = [];
     const lines = await results('job');
     if (lines.length !== expected.length) violations.push(`${lines.length} verdicts of ${expected.length} images`);
@@ -127,7 +157,7 @@ class Schedule {
     const left = async () => {
       const keys = await connection.client.keys('{deflector}:*');
       const tasks = keys.filter(key => /:lock$|:packs:|:(?:fetch|defend|publish):(?:job\.|copy-)/.test(key));
-      return [...tasks, ...(await filesBelow(join(folder, 'job/scratch')))];
+      return [...tasks, ...(await filesBelow(join(objectsOf('job'), 'scratch')))];
     };
     for (let tries = 0; tries < 200 && (await left()).length > 0; tries++) await sleep(100);
     for (const key of await left()) violations.push(`${key} is left`);
@@ -141,13 +171,20 @@ class Schedule {
     this.#workers.push(await this.#worker(victim.stage));
   }
 
+  async #disturb(line: 'redis' | 's3', how: Disturbance): Promise<void> {
+    const proxy = this.#at.lines![line]!;
+    proxy.disturb(how);
+    await sleep(DISTURBED_MS);
+    proxy.disturb({ kind: 'none' });
+  }
+
   async #deliverAgain(stage: StageQueue): Promise<void> {
     const [job, chunk] = await this.#named();
     if (job === undefined || (stage === 'fetch' && job.fetch === 'fused')) return;
     // Only what was defended has verdicts that can be published.
     if (stage === 'publish' && !(await new JobRecords(this.#at.connection).isDone(job, chunk))) return;
     const queue = await openBullQueue<ChunkPayload>(stage, this.#at.connection);
-    await queue.add([{ ...chunkTask(job, chunk), id: `copy-${this.#draws}` }]);
+    await queue.add([{ ...chunkTask(job, chunk), id: `copy-${this.#copies++}` }]);
     await queue.close();
   }
 
@@ -162,7 +199,7 @@ class Schedule {
   }
 
   async #harmPack(harm: (path: string) => Promise<void>): Promise<void> {
-    const packs = await filesBelow(join(this.#at.folder, 'job/scratch'));
+    const packs = await filesBelow(join(this.#at.objectsOf('job'), 'scratch'));
     const path = packs[this.#draw(packs.length + 1)];
     // It may be read and cleared at this very moment.
     if (path !== undefined) await harm(path).catch(() => undefined);
@@ -177,18 +214,10 @@ class Schedule {
   }
 
   async #worker(stage: string): Promise<Deployed> {
-    return { stage, process: await this.#at.worker([stage, '--drain', '1'], '*=slow') };
+    return { stage, process: await this.#at.worker([stage, '--drain', '1', '--attempts', '30'], '*=slow') };
   }
 
   #any(): Deployed {
     return this.#workers[this.#draw(this.#workers.length)]!;
-  }
-
-  /** A number from 0 to before `below`; the n-th draw of a seed is always the same. */
-  #draw(below: number): number {
-    const digest = createHash('sha256')
-      .update(`${this.#seed}:${this.#draws++}`)
-      .digest();
-    return digest.readUInt32BE(0) % below;
   }
 }

@@ -7,7 +7,7 @@ import { runSchedule } from './schedule.js';
 checkLeaks();
 
 describe('a distributed job under faults', () => {
-  for (const seed of ['1/0', '1/1', '1/2']) {
+  for (const seed of ['1/0', '1/4', '1/10']) {
     it(`loses no verdict, counts none twice and changes none (schedule ${seed})`, async () => {
       const { violations } = await runSchedule(seed);
       assert.deepEqual(violations, []);

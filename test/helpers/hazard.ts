@@ -1,7 +1,7 @@
 /**
  * Loaded into worker processes by `node --import`: images that take down, or hold, whatever process defends them, as a
  * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=hang`, `*=slow` all;
- * `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched.
+ * `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched. SIGUSR2 steps the clock of the process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefendEngine } from '../../src/stages/defend.js';
@@ -27,3 +27,24 @@ FileSystemStore.prototype.read = async function (key, maxBytes) {
   if (hazard === 'kill-fetch') process.kill(process.pid, 'SIGKILL');
   return hazard === 'hang-fetch' ? new Promise(() => undefined) : read.call(this, key, maxBytes);
 };
+
+const TrueDate = Date;
+/** An hour ahead, an hour behind, true again. */
+const STEPS_MS = [3_600_000, -3_600_000, 0];
+let step = 0;
+let offset = 0;
+
+globalThis.Date = class extends TrueDate {
+  constructor(...given: ConstructorParameters<typeof TrueDate> | []) {
+    if (given.length === 0) super(TrueDate.now() + offset);
+    else super(...given);
+  }
+
+  static override now(): number {
+    return TrueDate.now() + offset;
+  }
+} as DateConstructor;
+
+process.on('SIGUSR2', () => {
+  offset = STEPS_MS[step++ % STEPS_MS.length]!;
+});

@@ -132,6 +132,8 @@ export type Disturbance =
   | { readonly kind: 'cut'; readonly after: number }
   /** Passes on so many bytes and then nothing more, and keeps the connection open. */
   | { readonly kind: 'stall'; readonly after: number }
+  /** Passes on no more than so many bytes a second. */
+  | { readonly kind: 'slow'; readonly rate: number }
   /** Refuses. */
   | { readonly kind: 'reset' };
 
@@ -167,13 +169,19 @@ export async function startProxy(port: number): Promise<DisturbingProxy> {
     }
     const upstream = connect(port, '127.0.0.1');
     keep(upstream);
-    let room = current.kind === 'none' ? Number.POSITIVE_INFINITY : current.after;
+    let room = 'after' in current ? current.after : Number.POSITIVE_INFINITY;
     client.on('data', data => upstream.write(data)).on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
     upstream.on('data', data => {
       const piece = data.subarray(0, Math.max(0, room));
       room -= piece.length;
       answered += piece.length;
+      if (current.kind === 'slow') {
+        client.write(piece);
+        upstream.pause();
+        setTimeout(() => upstream.resume(), (1000 * piece.length) / current.rate).unref();
+        return;
+      }
       if (!client.write(piece)) {
         upstream.pause();
         client.once('drain', () => upstream.resume());
