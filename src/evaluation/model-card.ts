@@ -1,7 +1,8 @@
 /** What the figures say of a defence, in plain words: nothing here is said that was not measured. */
-import { CLEAN, MAIN_ATTACKS, type PaperAttack } from './attack-case.js';
+import { CLEAN, COMPARED_ATTACKS, MAIN_ATTACKS, type PaperAttack } from './attack-case.js';
 import { DEFLECTION_MAP, type DefenceCase, PAPER } from './defence-case.js';
 import type { Measured, Plan } from './protocol.js';
+import { CHEAP_RIVALS } from './protocols/table4.js';
 import { type Case, type Cell, cellOf, compare, isRight, median, type Rate, strengthOf } from './rates.js';
 import { testSample } from './sample.js';
 
@@ -20,8 +21,9 @@ export function modelCard(measured: Measured, plan: Plan, protocols: ReadonlySet
   }
   return [
     ...tableOne(measured, plan),
-    ...(protocols.has('table4') ? deflectionAlone(measured, plan) : []),
-    'All of this is about attackers who do not know of the defence. It says nothing about one who does: such an attacker, who goes through the defence and averages over its randomness, wins.',
+    ...(protocols.has('table4') ? [rivals(measured, plan), ...deflectionAlone(measured, plan)] : []),
+    ...(protocols.has('ladder') ? ladderLow(measured, plan) : []),
+    'The figures of attacks that do not know of the defence say nothing about one who does: an attacker who goes through the defence and averages over its randomness wins.',
   ];
 }
 
@@ -76,6 +78,49 @@ function recommendedRecovery(measured: Measured, { recommended, images }: Plan):
   const rates = cells.flatMap(({ destroyedVote }) => destroyedVote.rate ?? []);
   if (rates.length === 0) return '';
   return ` The recommended recipe: ${percent(Math.min(...rates))} to ${percent(Math.max(...rates))}, ${percent(mean(rates))} on average.`;
+}
+
+/** The defence against those rivals that were tried on all images. */
+function rivals(measured: Measured, plan: Plan): string {
+  const candidate = plan.recommended ?? PAPER;
+  const [own, ...others] = [candidate, ...CHEAP_RIVALS, ...(plan.recommended === undefined ? [] : [PAPER])].map(
+    defence => ({ defence, ...comparedOn(measured, plan, defence) }),
+  );
+  const { mean: mine, clean } = own!;
+  const asClean = others.filter(other => (other.clean.rate ?? 0) >= (clean.rate ?? 0));
+  const ahead = asClean.filter(other => other.mean > mine).sort((a, b) => b.mean - a.mean);
+  const named = (some: typeof others) =>
+    list(some.map(({ defence, mean: share }) => `${defence.title} (${percent(share)})`));
+  return (
+    `Rivals: ${candidate.title} puts right ${percent(mine)} on the mean of six attacks and keeps ${percent(clean.rate ?? 0)} of the clean labels. ` +
+    (asClean.length === 0
+      ? 'No rival that was tried on all images keeps as many.'
+      : ahead.length === 0
+        ? `No rival that keeps as many puts right more: ${named(asClean)}.`
+        : `Of the rivals that keep as many, ${named(ahead)} put${ahead.length === 1 ? 's' : ''} right more.`)
+  );
+}
+
+function comparedOn(measured: Measured, plan: Plan, defence: DefenceCase): { mean: number; clean: Rate } {
+  const cell = (attack: PaperAttack['attack']) => cellOf(measured.cases(testSample(plan.images), attack, defence));
+  const rates = COMPARED_ATTACKS.map(({ attack }) => cell(attack).destroyedVote.rate ?? 0);
+  return { mean: mean(rates), clean: cell(CLEAN).vote };
+}
+
+/** What is left where the attacker knows most. */
+function ladderLow({ ladder }: Measured, plan: Plan): string[] {
+  return (plan.recommended === undefined ? [PAPER] : [PAPER, plan.recommended]).flatMap(({ id, title }) => {
+    const rows = ladder.filter(({ defence }) => defence === id);
+    const lowest = rows.reduce<(typeof rows)[number] | undefined>(
+      (low, row) => (low === undefined || row.accuracy < low.accuracy ? row : low),
+      undefined,
+    );
+    if (lowest === undefined) return [];
+    const { correctDefended, n, interval } = lowest;
+    return [
+      `Attackers who know of it: of ${title} ${correctDefended} of ${n} images are left right (${percent(interval.low)} to ${percent(interval.high)}) on the worst rung of the adaptive ladder, ${lowest.title}.`,
+    ];
+  });
 }
 
 function deflectionAlone(measured: Measured, plan: Plan): string[] {

@@ -41,7 +41,7 @@ export interface EvaluationOptions {
   readonly seed: string;
   readonly shard: Shard;
   readonly signal: AbortSignal;
-  /** Told of each image under each attack that is done, found in the cache or not. */
+  /** Told of each image under each attack that is done, found in the cache or not; not of those looked at to choose. */
   readonly done: (key: string, measurement: Measurement, fromCache: boolean) => void;
 }
 
@@ -182,7 +182,7 @@ export class ModelEvaluation {
       for await (const image of this.#data.read(this.model.preprocessing)) {
         if (enough() || this.#stopped) break;
         if (this.#chosen[image.split].length >= wanted[image.split]) continue;
-        ahead.push({ image, measurement: this.#examine(image, CLEAN, {}) });
+        ahead.push({ image, measurement: this.#examine(image, CLEAN, {}, () => undefined) });
         if (ahead.length > 2 * this.#options.threads) await settle();
       }
       while (ahead.length > 0) await settle();
@@ -257,6 +257,7 @@ export class ModelEvaluation {
     image: LabelledImage,
     attack: AttackCase,
     defences: Readonly<Record<string, DefenceSettings>>,
+    done: EvaluationOptions['done'] = this.#options.done,
   ): Promise<Measurement> {
     const key = this.#keyOf(image, attack);
     const known = await this.#cache.find(key);
@@ -264,7 +265,7 @@ export class ModelEvaluation {
       Object.entries(defences).filter(([defence]) => known?.outcomes[defence] === undefined),
     );
     if (known !== undefined && Object.keys(missing).length === 0) {
-      this.#options.done(key, known, true);
+      done(key, known, true);
       return known;
     }
     const made = known === undefined || attack.attack === undefined ? undefined : await this.#cache.findImage(key);
@@ -283,7 +284,7 @@ export class ModelEvaluation {
     const outcomes = { ...usable?.outcomes, ...findings.measurement.outcomes };
     const measurement = { ...findings.measurement, outcomes };
     await this.#cache.keep(key, measurement, findings.made);
-    this.#options.done(key, measurement, false);
+    done(key, measurement, false);
     return measurement;
   }
 

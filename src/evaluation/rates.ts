@@ -98,26 +98,20 @@ export interface Strength {
   readonly linf: number | null;
   readonly ssim: number | null;
   readonly margin: number | null;
-  /** Means over all images. */
+  /** Mean over all images. */
   readonly gradients: number | null;
-  readonly scores: number | null;
-  /** Milliseconds of one thread an image, mean over all. */
-  readonly ms: number | null;
 }
 
 export function strengthOf(measurements: readonly Measurement[]): Strength {
   const fooled = measurements.filter(({ attacked, label }) => attacked !== label);
   const middle = (of: (m: Measurement) => number) => median(fooled.map(of));
-  const mean = (of: (m: Measurement) => number) =>
-    measurements.length === 0 ? null : measurements.reduce((sum, m) => sum + of(m), 0) / measurements.length;
+  const gradients = measurements.reduce((sum, { calls }) => sum + calls.gradients, 0);
   return {
     l2: middle(m => m.l2),
     linf: middle(m => m.linf),
     ssim: middle(m => m.ssim),
     margin: middle(m => m.margin),
-    gradients: mean(m => m.calls.gradients),
-    scores: mean(m => m.calls.scores),
-    ms: mean(m => m.ms),
+    gradients: measurements.length === 0 ? null : gradients / measurements.length,
   };
 }
 

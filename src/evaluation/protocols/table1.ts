@@ -81,11 +81,10 @@ export const table1: Protocol = {
             'L∞ · 255',
             'SSIM',
             'Gradients',
-            'ms',
           ],
           rows: rowsOf((sample, row) => strengthRow(measured, sample, row)).slice(1),
           notes: [
-            'Margin: median over the fooled images of the best wrong score less the true one, after rounding to 8 bits; so are |L2|, L∞ and SSIM. Gradients: mean number of gradients of the model an image; ms: of one thread, an image.',
+            'Margin: median over the fooled images of the best wrong score less the true one, after rounding to 8 bits; so are |L2|, L∞ and SSIM. Gradients: mean number of gradients of the model an image.',
           ],
         },
       ],
@@ -164,7 +163,7 @@ function accuracyRow(
 
 function strengthRow(measured: Measured, sample: Sample, { attack }: RowCase): Row {
   const measurements = measured.measurements(sample, attack);
-  const { l2, linf, ssim, margin, gradients, ms } = strengthOf(measurements);
+  const { l2, linf, ssim, margin, gradients } = strengthOf(measurements);
   const before = measurements.filter(({ fooledBeforeRounding }) => fooledBeforeRounding).length;
   const after = measurements.filter(({ attacked, label }) => attacked !== label).length;
   return {
@@ -179,7 +178,6 @@ function strengthRow(measured: Measured, sample: Sample, { attack }: RowCase): R
       numberEntry(linf === null ? null : linf * 255, 0),
       numberEntry(ssim, 3),
       numberEntry(gradients, 1),
-      numberEntry(ms, 0),
     ],
   };
 }

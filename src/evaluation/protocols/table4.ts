@@ -60,6 +60,11 @@ const RIVALS: readonly Rival[] = [
   { group: OURS, share: 1, defence: PAPER },
 ];
 
+/** Defences of others that are tried on all images. */
+export const CHEAP_RIVALS: readonly DefenceCase[] = RIVALS.filter(
+  ({ share, group }) => share === 1 && group !== OURS,
+).map(({ defence }) => defence);
+
 const COLUMNS = [CLEAN_ROW, ...COMPARED_ATTACKS];
 
 function rivalsOf({ recommended }: Plan): readonly Rival[] {

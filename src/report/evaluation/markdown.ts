@@ -48,7 +48,7 @@ export function facts(report: EvaluationReport): readonly (readonly [string, str
     ['Machine', `${machine.cpu}, ${machine.cores} cores, ${machine.platform}`],
     [
       'Duration',
-      `${duration(spent.ms)}, ${grouped(spent.measured)} attacked images measured and ${grouped(spent.fromCache)} known from earlier calls; attacks and defences took ${duration(spent.threadMs)} of one thread in all`,
+      `${duration(spent.ms)}, ${grouped(spent.measured)} attacked images measured and ${grouped(spent.fromCache)} known from earlier calls; attacks and defences took ${duration(spent.threadMs)} of one thread's time in all, beside whatever else the machine did`,
     ],
     ['Made', `${report.startedAt} to ${report.finishedAt}`],
   ];
