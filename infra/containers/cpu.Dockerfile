@@ -14,21 +14,16 @@ COPY src src
 COPY pipelines pipelines
 COPY workers workers
 RUN node scripts/build.mjs
-
-FROM ${NODE_IMAGE} AS packages
-WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev
-# What the image is made of, and under which terms. What is not installed must not be asked for; the compiler is, since a
-# package could use it.
-RUN npm pkg delete devDependencies \
+# What the image is made of, and under which terms. What is not installed must not be asked for; the compiler would be kept,
+# since a package could use it.
+RUN npm prune --omit=dev \
+ && npm pkg delete devDependencies \
  && rm -r node_modules/typescript node_modules/@typescript \
  && npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json
-COPY infra/containers/collect-licences.mjs infra/containers/
-RUN node infra/containers/collect-licences.mjs node_modules licences
+COPY infra/containers/collect-licences.mjs infra/containers/keep-own-platform.mjs infra/containers/
 # Packages bring libraries for other systems, which are most of their size.
-COPY infra/containers/keep-own-platform.mjs infra/containers/
-RUN node infra/containers/keep-own-platform.mjs node_modules
+RUN node infra/containers/collect-licences.mjs node_modules licences \
+ && node infra/containers/keep-own-platform.mjs node_modules
 
 FROM ${NODE_IMAGE}
 ARG VERSION=0.0.0
@@ -39,13 +34,14 @@ LABEL org.opencontainers.image.title="Deflector" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 WORKDIR /app
-COPY --from=packages /app/node_modules node_modules
-COPY --from=packages /app/licences licences
-COPY --from=packages /app/sbom.cdx.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/licences licences
+COPY --from=build /app/sbom.cdx.json ./
 COPY package.json LICENSE NOTICE CHANGELOG.md ./
 COPY models models
 COPY samples samples
 COPY src/report/page src/report/page
+COPY src/gateway/page src/gateway/page
 COPY --from=build /app/dist dist
 COPY infra/containers/check-health.mjs infra/containers/
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/deflector

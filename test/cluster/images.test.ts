@@ -152,6 +152,13 @@ describe('the CPU image', () => {
     }
   });
 
+  it('has what the package brings beside compiled code', async () => {
+    const { files }: { files: string[] } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+    for (const path of files.filter(file => /^(?:src|models|samples|NOTICE)/.test(file))) {
+      equal((await inside('test', '-e', join('/app', path))).code, 0, path);
+    }
+  });
+
   it('holds no test, no compiler and no secret of its build', async () => {
     for (const path of ['/app/dist/test', '/app/node_modules/typescript', '/root/.npmrc', '/app/test', '/app/.git']) {
       equal((await inside('test', '-e', path)).code, 1, path);
