@@ -130,11 +130,6 @@ describe('the chart', () => {
       });
     }
   });
-
-  it('keeps the same rules and dashboards as infra/', async () => {
-    const { code, stdout } = await call(process.execPath, ['scripts/copy-monitoring.mjs', '--check']);
-    equal(code, 0, stdout);
-  });
 });
 
 /** The commands of Deflector that a manifest starts. */
