@@ -185,14 +185,39 @@ function codePlane({ stride, data }: Samples, table: Int32Array): void {
         // The transform leaves its values 8 times too large; halves are rounded away from zero.
         const step = table[i]! << 3;
         const value = block[i]!;
-        const level = Math.trunc(((value < 0 ? -value : value) + (step >> 1)) / step);
+        const magnitude = (value < 0 ? -value : value) + (step >> 1);
+        // Most coefficients are rounded to nothing.
+        const level = magnitude < step ? 0 : Math.trunc(magnitude / step);
         block[i] = (value < 0 ? -level : level) * table[i]!;
       }
-      for (let column = 0; column < 8; column++) inverseDct(block, column, 8, FACTOR_BITS - PASS_BITS);
+      for (let column = 0; column < 8; column++) {
+        if (isFlat(block, column)) spread(block, column);
+        else inverseDct(block, column, 8, FACTOR_BITS - PASS_BITS);
+      }
       for (let row = 0; row < 64; row += 8) inverseDct(block, row, 1, FACTOR_BITS + PASS_BITS + 3);
       for (let i = 0; i < 64; i++) data[corner + (i >> 3) * stride + (i & 7)] = block[i]! + 128;
     }
   }
+}
+
+/** Whether a column of coefficients holds nothing but its first. */
+function isFlat(block: Int32Array, column: number): boolean {
+  return (
+    (block[column + 8]! |
+      block[column + 16]! |
+      block[column + 24]! |
+      block[column + 32]! |
+      block[column + 40]! |
+      block[column + 48]! |
+      block[column + 56]!) ===
+    0
+  );
+}
+
+/** What `inverseDct` makes of such a column. */
+function spread(block: Int32Array, column: number): void {
+  const value = block[column]! << PASS_BITS;
+  for (let i = column; i < 64; i += 8) block[i] = value;
 }
 
 const FACTOR_BITS = 13;

@@ -67,21 +67,36 @@ export function resampleBilinear(
   const out = new Float32Array(toWidth * toHeight);
   const columns = between(width, toWidth);
   const rows = between(height, toHeight);
-  const { low, high, fraction } = columns;
+  // Rows of the source at the width of the result; most serve two rows of it.
+  let upper = { row: -1, values: new Float64Array(toWidth) };
+  let lower = { row: -1, values: new Float64Array(toWidth) };
   for (let y = 0; y < toHeight; y++) {
-    const upper = origin + rows.low[y]! * stride;
-    const lower = origin + rows.high[y]! * stride;
+    if (upper.row !== rows.low[y]! && lower.row === rows.low[y]!) [upper, lower] = [lower, upper];
+    if (upper.row !== rows.low[y]!) widen(source, origin, stride, rows.low[y]!, columns, upper);
+    if (lower.row !== rows.high[y]!) widen(source, origin, stride, rows.high[y]!, columns, lower);
+    const [above, below] = [upper.values, lower.values];
     const down = rows.fraction[y]!;
-    for (let x = 0, to = y * toWidth; x < toWidth; x++, to++) {
-      const left = low[x]!;
-      const right = high[x]!;
-      const share = fraction[x]!;
-      const above = source[upper + left]! + share * (source[upper + right]! - source[upper + left]!);
-      const below = source[lower + left]! + share * (source[lower + right]! - source[lower + left]!);
-      out[to] = above + down * (below - above);
-    }
+    for (let x = 0, to = y * toWidth; x < toWidth; x++, to++) out[to] = above[x]! + down * (below[x]! - above[x]!);
   }
   return out;
+}
+
+/** One row of a window, interpolated. */
+function widen(
+  source: Float32Array,
+  origin: number,
+  stride: number,
+  row: number,
+  { low, high, fraction }: ReturnType<typeof between>,
+  into: { row: number; readonly values: Float64Array },
+): void {
+  const from = origin + row * stride;
+  const { values } = into;
+  for (let x = 0; x < values.length; x++) {
+    const left = source[from + low[x]!]!;
+    values[x] = left + fraction[x]! * (source[from + high[x]!]! - left);
+  }
+  into.row = row;
 }
 
 /** The transpose of `resampleBilinear`, added to `source`. */
