@@ -11,8 +11,8 @@ import { createHash } from 'node:crypto';
 import { arch, cpus, platform } from 'node:os';
 import { join } from 'node:path';
 import { availableCores } from '../src/config/cores.js';
-import { DEFAULT_RECIPE, findRecipe } from '../src/config/recipes.js';
-import { printDefence, type ResolvedOptions } from '../src/config/settings.js';
+import { DEFAULT_RECIPE, type Recommendation } from '../src/config/recipes.js';
+import { printDefence, type ResolvedOptions, resolveOptions } from '../src/config/settings.js';
 import { contentDigest } from '../src/evaluation/content-digest.js';
 import type { DefenceCase } from '../src/evaluation/defence-case.js';
 import { EvaluationCache } from '../src/evaluation/evaluation-cache.js';
@@ -55,8 +55,8 @@ export interface EvaluationRequest {
   /** Do only this part of the work, and write no report. */
   readonly shard: Shard | undefined;
   readonly options: ResolvedOptions;
-  /** The recipe that the model's folder recommends. */
-  readonly recipe: string | undefined;
+  /** What the model's folder recommends. */
+  readonly recipe: Recommendation | undefined;
 }
 
 /** Told how an evaluation goes on; must not throw. */
@@ -264,7 +264,7 @@ class Evaluation {
       data: { source: data, ...found, labels: labels ?? 'labels.csv or class folders' },
       images: this.#plan.images,
       seed: options.defence.seed,
-      recipe: this.#request.recipe ?? DEFAULT_RECIPE,
+      recipe: this.#request.recipe?.recipe ?? DEFAULT_RECIPE,
       defences: this.#defences(),
       attacks: this.#attacks(),
       versions: runtimeVersions(),
@@ -322,9 +322,10 @@ class Evaluation {
   }
 }
 
-function recommendedCase(recipe: string | undefined): DefenceCase | undefined {
-  const settings = recipe === undefined || recipe === DEFAULT_RECIPE ? undefined : findRecipe(recipe);
-  return settings === undefined ? undefined : { id: recipe!, title: `Recipe ${recipe}`, settings };
+function recommendedCase(recommendation: Recommendation | undefined): DefenceCase | undefined {
+  if (recommendation === undefined || recommendation.recipe === DEFAULT_RECIPE) return undefined;
+  const { recipe, defence: settings } = resolveOptions({ seed: '-' }, recommendation);
+  return { id: recipe, title: `Recipe ${recipe}`, settings };
 }
 
 function imagesOf(evaluation: ModelEvaluation, split: Split): { images: number; wrong: number } {

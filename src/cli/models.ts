@@ -1,6 +1,7 @@
 /** `deflector models`: the models of the registry. */
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
+import type { Recommendation } from '../config/recipes.js';
 import { DeflectorError, invalid } from '../errors.js';
 import type { AddOptions, AskedField, ModelDescription } from '../models/add-model.js';
 import type { ModelCheck } from '../models/check-model.js';
@@ -102,11 +103,13 @@ async function list(flags: JsonFlag): Promise<void> {
 
 async function show(name: string, flags: JsonFlag): Promise<void> {
   const { openModel } = await import('../models/registry.js');
-  const { identity, folder, recorded, recipe, preprocessing, labels, network } = await openModel(name);
+  const { identity, folder, recorded, recommendation, preprocessing, labels, network } = await openModel(name);
   const { input, output, head, headless } = network;
   if (flags.json) {
     return printJson('deflector/model-description@1', {
-      ...{ ...identity, folder, recorded, recipe: recipe ?? null, preprocessing, input, output },
+      ...{ ...identity, folder, recorded, recipe: recommendation?.recipe ?? null },
+      ...(recommendation?.settings === undefined ? {} : { settings: recommendation.settings }),
+      ...{ preprocessing, input, output },
       activationMaps: head === undefined ? { possible: false, reason: headless } : { possible: true },
       labels,
     });
@@ -136,9 +139,15 @@ async function show(name: string, flags: JsonFlag): Promise<void> {
     ['pixels', `(x / 255 - mean) / std, mean ${p.mean.map(round).join(' ')}, std ${p.std.map(round).join(' ')}`],
     ['output', `${output.name}: ${output.kind}, ${output.type}`],
     ['activation maps', head === undefined ? `none: ${headless}` : 'yes'],
-    ['recipe', recipe ?? 'none recommended'],
+    ['recipe', recommended(recommendation)],
   ];
   for (const [key, value] of rows) print(`${key.padEnd(16)}${value}`);
+}
+
+function recommended(recommendation: Recommendation | undefined): string {
+  if (recommendation === undefined) return 'none recommended';
+  const settings = Object.entries(recommendation.settings ?? {}).map(([name, value]) => `${name} ${value}`);
+  return [recommendation.recipe, ...(settings.length === 0 ? [] : [settings.join(', ')])].join(': ');
 }
 
 async function check(name: string, flags: JsonFlag & { readonly runtime: string }): Promise<void> {

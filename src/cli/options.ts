@@ -1,5 +1,6 @@
 /** Options that commands share, made from the table of settings. */
 import { type Command, Option } from 'commander';
+import type { Recommendation } from '../config/recipes.js';
 import type { ResolvedOptions, UserOptions } from '../config/settings.js';
 import { readSettingsFile } from '../config/settings-file.js';
 import { defaultText, flagOf, SETTING_NAMES, SETTINGS, type SettingGroup, type SettingName } from '../config/table.js';
@@ -59,12 +60,12 @@ export function addJsonOption(command: Command): Command {
 /**
  * Resolves the settings of a command from its flags, the environment and deflector.yaml.
  *
- * @param recommendedRecipe the recipe that a model's folder recommends, if any; asked with the name of the model
+ * @param recommendedRecipe what a model's folder recommends, if anything; asked with the name of the model
  * @throws DeflectorError SETTINGS_INVALID, and what `recommendedRecipe` throws
  */
 export async function settingsFromCommand(
   command: Command,
-  recommendedRecipe?: (model: string) => Promise<string | undefined>,
+  recommendedRecipe?: (model: string) => Promise<Recommendation | undefined>,
 ): Promise<ResolvedOptions> {
   const options: UserOptions & { config?: string } = command.optsWithGlobals();
   const { resolveSettings } = await import('../config/settings.js');

@@ -9,6 +9,18 @@ const RECIPES: ReadonlyMap<string, Recipe> = new Map([
   ['official', Object.freeze<Recipe>({ ...PAPER_SETTINGS, deflection: 'official', deflections: 200, map: 'official' })],
 ]);
 
+/**
+ * The recipe that a model's folder brings along: settings of its own, as `deflector search --write` leaves them. Which they
+ * are, the folder says; records of jobs hold every setting, so that nobody needs the folder to repeat one.
+ */
+export const MODEL_RECIPE = 'model';
+
+/** What a model's folder recommends: a named recipe, or `model` with the settings in which it differs from `paper`. */
+export interface Recommendation {
+  readonly recipe: string;
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /** The recipe where neither the user nor the model's folder names one. */
 export const DEFAULT_RECIPE = 'paper';
 

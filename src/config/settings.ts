@@ -3,10 +3,10 @@
  * deflector.yaml before the recipe. The result is checked and frozen, and its printed form starts the same run again.
  */
 import { parseOrder } from '../comparators/order.js';
-import type { DefenceSettings, DefenceStep } from '../defense/settings.js';
+import { type DefenceSettings, type DefenceStep, PAPER_SETTINGS } from '../defense/settings.js';
 import { type DeflectorError, invalid } from '../errors.js';
 import { suggest } from '../suggest.js';
-import { DEFAULT_RECIPE, findRecipe, RECIPE_NAMES, type Recipe } from './recipes.js';
+import { DEFAULT_RECIPE, findRecipe, MODEL_RECIPE, RECIPE_NAMES, type Recipe, type Recommendation } from './recipes.js';
 import {
   flagOf,
   JOB_SETTING_NAMES,
@@ -37,8 +37,8 @@ export interface SettingSources {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** The content of deflector.yaml, as parsed, and its name for messages. */
   readonly file?: { readonly name: string; readonly content: unknown } | undefined;
-  /** The recipe that the model's folder recommends. */
-  readonly recipe?: string | undefined;
+  /** What the model's folder recommends. */
+  readonly recipe?: Recommendation | undefined;
 }
 
 interface Given {
@@ -67,10 +67,10 @@ export function resolveSettings(sources: SettingSources): ResolvedOptions {
 /**
  * Resolves the settings that a program gives, which may come from JavaScript: names are checked as well as values.
  *
- * @param recipe the recipe that the model's folder recommends
+ * @param recipe what the model's folder recommends
  * @throws DeflectorError SETTINGS_INVALID for a value out of its range and for an unknown name
  */
-export function resolveOptions(options: UserOptions, recipe?: string): ResolvedOptions {
+export function resolveOptions(options: UserOptions, recipe?: Recommendation): ResolvedOptions {
   for (const name of Object.keys(options)) {
     if (!isSettingName(name)) throw unknownKey(name, 'the options', SETTING_NAMES);
   }
@@ -108,11 +108,14 @@ export function printFlags(options: ResolvedOptions, except: readonly SettingNam
   });
 }
 
-function resolve(given: (name: SettingName) => Given | undefined, recommended: string | undefined): ResolvedOptions {
-  const recipe = read('recipe', given('recipe')) ?? recommended ?? DEFAULT_RECIPE;
-  const base = findRecipe(recipe);
+function resolve(
+  given: (name: SettingName) => Given | undefined,
+  recommended: Recommendation | undefined,
+): ResolvedOptions {
+  const recipe = read('recipe', given('recipe')) ?? recommended?.recipe ?? DEFAULT_RECIPE;
+  const base = recipe === MODEL_RECIPE ? modelRecipe(given, recommended) : findRecipe(recipe);
   if (base === undefined) {
-    throw invalid("the recipe in the model's folder", `one of ${RECIPE_NAMES.join(', ')}`, recipe);
+    throw invalid(IN_FOLDER, `one of ${[...RECIPE_NAMES, MODEL_RECIPE].join(', ')}`, recipe);
   }
   const defence: Record<string, unknown> = {};
   const rest: Record<string, unknown> = {};
@@ -126,6 +129,31 @@ function resolve(given: (name: SettingName) => Given | undefined, recommended: s
   checkTogether(defence as unknown as DefenceSettings);
   // Each value was read by the type that the table gives for its name.
   return Object.freeze({ recipe, defence: Object.freeze(defence), ...rest }) as unknown as ResolvedOptions;
+}
+
+/** For messages. */
+const IN_FOLDER = "the recipe in the model's folder";
+
+/**
+ * The recipe that a model's folder brings along. Where every setting is given, as a job's record gives them, it is not looked at.
+ *
+ * @throws DeflectorError SETTINGS_INVALID where the folder has none, or a bad one
+ */
+function modelRecipe(given: (name: SettingName) => Given | undefined, recommended: Recommendation | undefined): Recipe {
+  const names = Object.keys(PAPER_SETTINGS) as (keyof Recipe)[];
+  const settings = recommended?.recipe === MODEL_RECIPE ? (recommended.settings ?? {}) : undefined;
+  if (settings === undefined) {
+    if (names.every(name => given(name) !== undefined)) return PAPER_SETTINGS;
+    throw invalid(flagOf('recipe'), "a recipe's name, as the model's folder has none of its own", MODEL_RECIPE);
+  }
+  for (const name of Object.keys(settings)) {
+    if (!names.some(known => known === name)) throw unknownKey(name, IN_FOLDER, names);
+  }
+  const own = names.flatMap(name => {
+    const value = settings[name];
+    return value === undefined ? [] : [[name, read(name, { value, by: `${name} in ${IN_FOLDER}` })] as const];
+  });
+  return { ...PAPER_SETTINGS, ...Object.fromEntries(own) };
 }
 
 /** @returns the checked value, or `undefined` where no source names the setting */

@@ -9,7 +9,7 @@ import { RUNTIME_NAMES } from '../models/runtime-names.js';
 import { LANES, MAX_CHUNK } from '../queue/queue.js';
 import { LOG_LEVELS } from '../telemetry/log.js';
 import { availableCores } from './cores.js';
-import { RECIPE_NAMES, type Recipe } from './recipes.js';
+import { MODEL_RECIPE, RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
   EARLY_STOP,
   HTTP_ADDRESS,
@@ -91,7 +91,7 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER;
 export const SETTINGS = {
   recipe: setting(
     'defence',
-    optional(oneOf(RECIPE_NAMES)),
+    optional(oneOf([...RECIPE_NAMES, MODEL_RECIPE])),
     null,
     'named set of all defence settings',
     "the model folder's, else paper",

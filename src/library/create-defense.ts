@@ -14,7 +14,7 @@ import { invalid } from '../errors.js';
 import { decoderFor } from '../images/decoder.js';
 import { preprocess } from '../images/preprocess.js';
 import { createLocalizer } from '../models/localizer.js';
-import { readRecord } from '../models/model.js';
+import { readRecord, recommendationOf } from '../models/model.js';
 import { openModel, resolveModel } from '../models/registry.js';
 import { openClassifier } from '../models/runtimes.js';
 import { Gate } from '../queue/gate.js';
@@ -104,9 +104,12 @@ export interface Defense extends AsyncDisposable {
  */
 export async function createDefense(options: DefenseOptions = {}): Promise<Defense> {
   const first = resolveOptions({ threads: 1, ...options });
-  const recipe = (await readRecord(await resolveModel(first.model)))?.recipe;
+  const record = await readRecord(await resolveModel(first.model));
   // The seed is drawn once.
-  const resolved = resolveOptions({ threads: 1, ...options, seed: first.defence.seed }, recipe);
+  const resolved = resolveOptions(
+    { threads: 1, ...options, seed: first.defence.seed },
+    record && recommendationOf(record),
+  );
   const { preprocessing } = await openModel(resolved.model);
   return new LiveDefense(resolved, preprocessing);
 }

@@ -84,7 +84,13 @@ export async function addModel(source: string, options: AddOptions): Promise<Add
   }
   const files = await describe(source, folder, networkOf(network), options);
   const recipe = options.description.recipe ?? record?.recipe;
-  const entry: ModelRecord = { schema: RECORD_SCHEMA, name, sha256, ...(recipe === undefined ? {} : { recipe }) };
+  // Settings belong to the recipe that the folder came with.
+  const settings = recipe === record?.recipe ? record?.settings : undefined;
+  const entry: ModelRecord = {
+    ...{ schema: RECORD_SCHEMA, name, sha256 },
+    ...(recipe === undefined ? {} : { recipe }),
+    ...(settings === undefined ? {} : { settings }),
+  };
 
   const root = userModels(options.env);
   try {

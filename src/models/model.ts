@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
+import type { Recommendation } from '../config/recipes.js';
 import { DeflectorError } from '../errors.js';
 import type { Label, ModelIdentity, Preprocessing } from '../types.js';
 import { readJsonFile } from './folder-files.js';
@@ -21,8 +22,8 @@ interface ModelOf<N extends NetworkSignature> {
   readonly recorded: boolean;
   readonly preprocessing: Preprocessing;
   readonly labels: readonly Label[];
-  /** The recipe that the folder recommends. */
-  readonly recipe: string | undefined;
+  /** What the folder recommends. */
+  readonly recommendation: Recommendation | undefined;
   readonly network: N;
 }
 
@@ -43,9 +44,10 @@ const recordSchema = z.object({
   name: z.string().min(1).max(100),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   recipe: z.string().max(100).optional(),
+  settings: z.record(z.string(), z.unknown()).optional(),
 });
 
-/** What `deflector.json` records of a model: its name, the digest of its network, a recommended recipe. */
+/** What `deflector.json` records of a model: its name, the digest of its network, a recommended recipe and its settings. */
 export type ModelRecord = z.infer<typeof recordSchema>;
 
 /** @throws DeflectorError MODEL_UNSUPPORTED for a model of the other family */
@@ -88,7 +90,7 @@ export async function readModel(folder: string): Promise<Model> {
     recorded: record !== undefined,
     preprocessing,
     labels,
-    recipe: record?.recipe,
+    recommendation: record && recommendationOf(record),
   };
   return network.format === 'onnx' ? { ...known, network } : { ...known, network };
 }
@@ -120,6 +122,11 @@ export async function readRecord(folder: string): Promise<ModelRecord | undefine
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new DeflectorError('MODEL_INVALID', `deflector.json: ${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+/** What a record recommends. */
+export function recommendationOf({ recipe, settings }: ModelRecord): Recommendation | undefined {
+  return recipe === undefined ? undefined : { recipe, settings };
 }
 
 async function requiredJson(folder: string, file: string): Promise<unknown> {

@@ -56,7 +56,7 @@ describe('the options of a command', () => {
     const asked: string[] = [];
     const recommend = async (model: string) => {
       asked.push(model);
-      return 'official';
+      return { recipe: 'official' };
     };
     const parsed = command().parse(['--model', 'm', '--runs', '5'], { from: 'user' });
     const resolved = await settingsFromCommand(parsed, recommend);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { findRecipe, RECIPE_NAMES } from '../../src/config/recipes.js';
+import { findRecipe, MODEL_RECIPE, RECIPE_NAMES } from '../../src/config/recipes.js';
 import {
   printDefence,
   printFlags,
@@ -36,6 +36,9 @@ function parseFlags(flags: readonly string[]): Record<string, unknown> {
     }),
   );
 }
+
+/** As messages list them. */
+const RECIPES = [...RECIPE_NAMES, MODEL_RECIPE].join(', ');
 
 const decimal = (min: number, max: number) => fc.double({ min, max, noNaN: true }).map(x => x + 0);
 const name = fc.string({ minLength: 1 }).filter(text => text.trim() !== '');
@@ -116,7 +119,7 @@ describe('settings', () => {
   it('come from a flag before a variable before the file before the recipe', () => {
     const file = { name: 'deflector.yaml', content: { runs: '4', window: '5', sigma: '0.1' } };
     const env = { DEFLECTOR_RUNS: '3', DEFLECTOR_WINDOW: '6' };
-    const { defence } = resolveSettings({ flags: { runs: '2' }, env, file, recipe: 'official' });
+    const { defence } = resolveSettings({ flags: { runs: '2' }, env, file, recipe: { recipe: 'official' } });
     assert.deepEqual(
       [defence.runs, defence.window, defence.sigma, defence.deflections, defence.deflection],
       [2, 6, 0.1, 200, 'official'],
@@ -124,9 +127,16 @@ describe('settings', () => {
   });
 
   it('begin from the recipe that the user names rather than the one of the model', () => {
-    const sources = { env: { DEFLECTOR_RECIPE: 'paper' }, recipe: 'official' };
+    const sources = { env: { DEFLECTOR_RECIPE: 'paper' }, recipe: { recipe: 'official' } };
     assert.equal(resolveSettings(sources).recipe, 'paper');
     assert.equal(resolveSettings(sources).defence.deflections, 100);
+  });
+
+  it("begin from the settings that the model's folder brings along, and are repeated by their printed form without it", () => {
+    const settings = { deflections: 4000, order: ['deflect', 'denoise', 'crop:0.9'] };
+    const resolved = resolveSettings({ flags: { seed: 's', window: 4 }, recipe: { recipe: 'model', settings } });
+    assert.deepEqual(resolved.defence, { ...PAPER_SETTINGS, ...settings, window: 4, seed: 's' });
+    assert.deepEqual(resolveSettings({ flags: parseFlags(printFlags(resolved)) }), resolved);
   });
 
   it('are frozen through and through', () => {
@@ -222,8 +232,20 @@ describe('a setting out of its range', () => {
     ],
     [{ flags: { seed: '' } }, 'Expected text for --seed but received ""'],
     [{ flags: { quiet: 'yes' } }, 'Expected true or false for --quiet but received "yes"'],
-    [{ flags: { recipe: 'papr' } }, 'Expected one of paper, official for --recipe but received "papr"'],
-    [{ recipe: 'x' }, 'Expected one of paper, official for the recipe in the model\'s folder but received "x"'],
+    [{ flags: { recipe: 'papr' } }, `Expected one of ${RECIPES} for --recipe but received "papr"`],
+    [{ recipe: { recipe: 'x' } }, `Expected one of ${RECIPES} for the recipe in the model's folder but received "x"`],
+    [
+      { flags: { recipe: 'model' } },
+      'Expected a recipe\'s name, as the model\'s folder has none of its own for --recipe but received "model"',
+    ],
+    [
+      { recipe: { recipe: 'model', settings: { sigma: 7 } } },
+      "Expected a number from 0 to 1, or auto for sigma in the recipe in the model's folder but received 7",
+    ],
+    [
+      { recipe: { recipe: 'model', settings: { sigmas: 0.1 } } },
+      'Expected names of settings only (did you mean sigma?) for the recipe in the model\'s folder but received "sigmas"',
+    ],
     [
       { file: { name: 'deflector.yaml', content: { 'map-clases': '5' } } },
       'Expected names of settings only (did you mean mapClasses?) for deflector.yaml but received "map-clases"',

@@ -43,7 +43,7 @@ describe('adding a folder', () => {
     const model = await openModel('my-net', { DEFLECTOR_MODELS: join(root, 'added') });
     const sha256 = createHash('sha256').update(SMALL_NETWORK).digest('hex');
     assert.deepEqual(model.identity, { name: 'my-net', sha256 });
-    assert.deepEqual([model.recorded, model.recipe], [true, 'official']);
+    assert.deepEqual([model.recorded, model.recommendation?.recipe], [true, 'official']);
     const original = await openModel(source);
     assert.deepEqual([model.preprocessing, model.labels], [original.preprocessing, original.labels]);
     assert.equal((await stat(added.folder)).mode & 0o555, 0o555);

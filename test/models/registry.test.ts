@@ -107,7 +107,7 @@ describe("a model's folder", () => {
   it('gives its recorded name and its recommended recipe', async t => {
     const folder = await writeModel(await temporaryFolder(t), { 'deflector.json': record });
     const model = await readModel(folder);
-    assert.deepEqual([model.identity.name, model.recorded, model.recipe], ['known', true, 'official']);
+    assert.deepEqual([model.identity.name, model.recorded, model.recommendation?.recipe], ['known', true, 'official']);
   });
 
   const wide = onnx({

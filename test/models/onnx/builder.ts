@@ -173,7 +173,7 @@ export function modelOf(network: Uint8Array, name = 'sketch'): OnnxModel {
     recorded: false,
     preprocessing: { ...PLAIN, layout: read.input.layout },
     labels: Array.from({ length: CLASSES }, (_, index) => ({ index, id: '', name: `class ${index}` })),
-    recipe: undefined,
+    recommendation: undefined,
     network: read,
   };
 }

@@ -145,7 +145,7 @@ export function modelOf(network: TensorflowFiles, name = 'sketch'): TensorflowMo
     recorded: false,
     preprocessing: { ...PLAIN, layout: read.input.layout },
     labels: Array.from({ length: CLASSES }, (_, index) => ({ index, id: '', name: `class ${index}` })),
-    recipe: undefined,
+    recommendation: undefined,
     network: read,
   };
 }
