@@ -197,8 +197,11 @@ export class ImageLaboratory {
     defences: Experiment['defences'],
   ): Promise<Record<string, Outcome>> {
     const outcomes: Record<string, Outcome> = {};
-    for (const [key, settings] of Object.entries(defences)) {
-      outcomes[key] = await this.#defend(image, look, label, attacked, settings);
+    for (const sharing of defencesByRuns(defences)) {
+      const known: RunsKnown = { scores: new Map(), rms: 0 };
+      for (const [key, settings] of sharing) {
+        outcomes[key] = await this.#defend(image, look, label, attacked, settings, known);
+      }
     }
     return outcomes;
   }
@@ -210,6 +213,7 @@ export class ImageLaboratory {
     label: number,
     attacked: number,
     settings: DefenceSettings,
+    known: RunsKnown,
   ): Promise<Outcome> {
     const started = performance.now();
     const { width, height } = image;
@@ -217,44 +221,54 @@ export class ImageLaboratory {
     const map = usesMap(settings) ? this.#map(settings, look, width, height) : undefined;
     const prepared = this.#defender.prepare(image, map, settings);
     try {
-      const tally = new VoteTally(settings, classes, attacked);
+      // Where runs do not differ one stands for all, with what one run's head start is.
+      const runs = prepared.isRandom ? settings.runs : 1;
+      const tally = new VoteTally({ ...settings, runs }, classes, attacked);
       const sha256 = contentDigest(image);
-      let first = 0;
-      let moved = 0;
-      let rms = 0;
-      for (let more = next(tally, settings, prepared); more > 0; more = next(tally, settings, prepared)) {
+      for (let more = next(tally, runs, settings); more > 0; more = next(tally, runs, settings)) {
         for (const end = tally.runs + more; tally.runs < end; ) {
-          const from = tally.runs;
-          const count = Math.min(BATCH, end - from);
-          for (let n = 0; n < count; n++) {
-            prepared.run(runRandom(settings.seed, sha256, from + n), this.#batch, n * this.#length, this.#format);
-          }
-          if (from === 0) rms = this.#rms(this.#batch, look.input);
-          const input = this.#batch.subarray(0, count * this.#length);
-          const { scores } = await this.#classifier.classify(input, count, false);
-          for (let n = 0; n < count; n++) {
-            const row = this.#logits(scores.subarray(n * classes, (n + 1) * classes));
-            const voted = tally.add(this.#probabilities(row));
-            if (from + n > 0) continue;
-            first = voted;
-            moved = row.reduce((sum, score, c) => sum + Math.abs(score - look.scores[c]!), 0) / classes;
-          }
+          const run = tally.runs;
+          if (!known.scores.has(run)) await this.#execute(prepared, run, end, sha256, settings.seed, look, known);
+          tally.add(this.#probabilities(known.scores.get(run)!));
         }
       }
+      const first = known.scores.get(0)!;
       const voted = tally.winner();
       return {
-        first,
+        first: topClass(first),
         voted,
         runsExecuted: tally.runs,
         agreement: round(tally.count(voted) / tally.runs),
         probabilityTrue: round(tally.probability(label)),
         probabilityAttacked: round(tally.probability(attacked)),
-        moved: round(moved),
-        rms: round(rms),
+        moved: round(first.reduce((sum, score, c) => sum + Math.abs(score - look.scores[c]!), 0) / classes),
+        rms: round(known.rms),
         ms: Math.round(performance.now() - started),
       };
     } finally {
       prepared.release();
+    }
+  }
+
+  /** Executes runs from `from` on, as many as one call of the model takes, none from `end` on. */
+  async #execute(
+    prepared: PreparedImage,
+    from: number,
+    end: number,
+    sha256: string,
+    seed: string,
+    look: Look,
+    known: RunsKnown,
+  ): Promise<void> {
+    const classes = look.scores.length;
+    const count = Math.min(BATCH, end - from);
+    for (let n = 0; n < count; n++) {
+      prepared.run(runRandom(seed, sha256, from + n), this.#batch, n * this.#length, this.#format);
+    }
+    if (from === 0) known.rms = this.#rms(this.#batch, look.input);
+    const { scores } = await this.#classifier.classify(this.#batch.subarray(0, count * this.#length), count, false);
+    for (let n = 0; n < count; n++) {
+      known.scores.set(from + n, this.#logits(scores.slice(n * classes, (n + 1) * classes)));
     }
   }
 
@@ -318,9 +332,30 @@ function required<T>(value: T | undefined): T {
   return value;
 }
 
+/** Runs of one image under settings that differ in their vote alone. */
+interface RunsKnown {
+  /** By number of the run: as before the softmax. */
+  readonly scores: Map<number, Float32Array>;
+  /** Root mean square of how far run 0 moves a value. */
+  rms: number;
+}
+
+/** Defences in groups that share their runs: within a group they differ only in how runs vote. */
+function defencesByRuns(
+  defences: Experiment['defences'],
+): readonly (readonly (readonly [string, DefenceSettings])[])[] {
+  const groups = new Map<string, (readonly [string, DefenceSettings])[]>();
+  for (const [key, settings] of Object.entries(defences)) {
+    const runs = JSON.stringify({ ...settings, vote: undefined, trust: undefined, earlyStop: undefined });
+    const group = groups.get(runs);
+    if (group === undefined) groups.set(runs, [[key, settings]]);
+    else group.push([key, settings]);
+  }
+  return [...groups.values()];
+}
+
 /** Votes end when they are settled, whatever the risk that a recipe would take: the label is that of all runs. */
-function next(tally: VoteTally, { runs, earlyStop }: DefenceSettings, { isRandom }: PreparedImage): number {
-  if (!isRandom) return tally.runs === 0 ? 1 : 0;
+function next(tally: VoteTally, runs: number, { earlyStop }: DefenceSettings): number {
   return nextRuns(tally, runs, earlyStop.kind === 'off' ? earlyStop : { kind: 'exact' }, undefined);
 }
 

@@ -379,11 +379,13 @@ export class DefendEngine {
     const { pixels } = task.image;
     const map = usesMap(settings) ? await this.#map(pixels, output, index) : undefined;
     const prepared = this.#prepare(pixels, map);
+    // One run that stands for all has the head start of one.
+    const runs = prepared.isRandom || settings.earlyStop.kind === 'off' ? settings.runs : 1;
     return {
       undefended,
       map,
       prepared,
-      tally: new VoteTally(settings, this.#classes, topOf(undefended)),
+      tally: new VoteTally({ ...settings, runs }, this.#classes, topOf(undefended)),
       undefendedLogits: prepared.isRandom && onRisk(settings) ? this.#logits(output.scores, index) : undefined,
       risk: undefined,
     };
