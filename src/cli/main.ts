@@ -19,6 +19,7 @@ import { registerIngest } from './ingest.js';
 import { registerJobs } from './jobs.js';
 import { registerModels } from './models.js';
 import { registerRun } from './run.js';
+import { registerSearch } from './search.js';
 import { registerWorker } from './worker.js';
 
 /** One a command, in the order of `--help`. */
@@ -32,6 +33,7 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerJobs,
   registerAttack,
   registerEvaluate,
+  registerSearch,
   registerModels,
   registerDoctor,
   registerBench,

@@ -34,6 +34,24 @@ export function wilsonInterval(successes: number, n: number): Interval {
   };
 }
 
+/**
+ * 95 % interval of a share that is no simple proportion, by the jackknife (Tukey, 'Bias and Confidence in Not-quite Large
+ * Samples', 1958): its deviation follows from how far it moves as each unit is left out. Cut off at 0 and 1.
+ *
+ * @param share of all units
+ * @param n number of units
+ * @param leaving the share without one of them
+ * @returns [0, 1] where there are fewer than two units
+ */
+export function jackknifeInterval(share: number, n: number, leaving: (unit: number) => number): Interval {
+  if (n < 2) return { low: 0, high: 1 };
+  const shares = Array.from({ length: n }, (_, unit) => leaving(unit));
+  const middle = shares.reduce((sum, x) => sum + x, 0) / n;
+  const variance = ((n - 1) / n) * shares.reduce((sum, x) => sum + (x - middle) ** 2, 0);
+  const spread = Z_95 * Math.sqrt(variance);
+  return { low: Math.max(0, share - spread), high: Math.min(1, share + spread) };
+}
+
 /** Class indices of one image: the truth and what the model says in three conditions. */
 export interface LabelledOutcome {
   readonly label: number;
