@@ -23,10 +23,36 @@ const CONFIG = {
     labelFontSize: 11,
     titleFontSize: 11,
   },
-  axisY: { labelLimit: 300 },
   header: { labelFontSize: 12, titleFontSize: 12 },
-  legend: { labelFontSize: 11, titleFontSize: 11, orient: 'bottom', labelLimit: 260, columns: 3 },
+  legend: {
+    labelFontSize: 11,
+    titleFontSize: 11,
+    orient: 'bottom',
+    labelLimit: 260,
+    columns: 3,
+    symbolOpacity: 1,
+  },
 } as const;
+
+type PanelSpec = Extract<TopLevelSpec, { facet: unknown }>['spec'];
+
+/** A plot for each value of `panel`, in the order given, side by side; one alone needs no name beside the plot's title. */
+function inPanels<T extends { readonly panel: string }>(
+  values: readonly T[],
+  columns: number,
+  spec: (panels: number) => PanelSpec,
+): TopLevelSpec {
+  const panels = [...new Set(values.map(({ panel }) => panel))];
+  const whole = { data: { values: [...values] }, config: CONFIG };
+  if (panels.length === 1) return { ...spec(1), ...whole };
+  const facet = { field: 'panel', type: 'nominal' as const, title: null, sort: panels };
+  return { ...whole, facet, columns: Math.min(columns, panels.length), spec: spec(panels.length) };
+}
+
+/** 0.04 and 5k: prefixes for thousands alone. */
+function tickFormat(ticks: readonly number[]): string {
+  return ticks.some(tick => tick > 0 && tick < 1) ? '.3~g' : '~s';
+}
 
 /** A measured share at a place of a line. */
 export interface LinePoint {
@@ -45,7 +71,6 @@ export interface LineAxes {
 /** Shares of images along a parameter, with their intervals; a panel for each value of `panel`, in the order given. */
 export function lines(points: readonly LinePoint[], { x, y, logarithmic = false }: LineAxes): TopLevelSpec {
   const values = points.map(({ rate, ...point }) => ({ ...point, rate: rate.rate, low: rate.low, high: rate.high }));
-  const panels = [...new Set(points.map(({ panel }) => panel))];
   const ticks = [...new Set(points.map(point => point.x))].sort((a, b) => a - b);
   const scale = logarithmic ? { type: 'log' as const } : { zero: true };
   const across = {
@@ -53,7 +78,7 @@ export function lines(points: readonly LinePoint[], { x, y, logarithmic = false 
     type: 'quantitative' as const,
     title: x,
     scale,
-    axis: { values: ticks, grid: false, format: '~s' },
+    axis: { values: ticks, grid: false, format: tickFormat(ticks) },
   };
   const colour = {
     field: 'series',
@@ -62,31 +87,25 @@ export function lines(points: readonly LinePoint[], { x, y, logarithmic = false 
     sort: [...new Set(points.map(({ series }) => series))],
   };
   const up = { type: 'quantitative' as const, scale: { domain: [0, 1] } };
-  return {
-    data: { values },
-    facet: { field: 'panel', type: 'nominal', title: null, sort: panels },
-    columns: 2,
-    spec: {
-      width: panels.length > 1 ? 300 : 480,
-      height: 220,
-      layer: [
-        {
-          mark: { type: 'rule', opacity: 0.5, strokeWidth: 1.5 },
-          encoding: {
-            x: across,
-            y: { field: 'low', ...up, title: y, axis: { format: '%' } },
-            y2: { field: 'high' },
-            color: colour,
-          },
+  return inPanels(values, 2, panels => ({
+    width: panels > 1 ? 300 : 480,
+    height: 220,
+    layer: [
+      {
+        mark: { type: 'rule', opacity: 0.5, strokeWidth: 1.5 },
+        encoding: {
+          x: across,
+          y: { field: 'low', ...up, title: y, axis: { format: '%' } },
+          y2: { field: 'high' },
+          color: colour,
         },
-        {
-          mark: { type: 'line', point: { size: 36 }, strokeWidth: 1.75 },
-          encoding: { x: across, y: { field: 'rate', ...up, title: y }, color: colour },
-        },
-      ],
-    },
-    config: CONFIG,
-  };
+      },
+      {
+        mark: { type: 'line', point: { size: 36 }, strokeWidth: 1.75 },
+        encoding: { x: across, y: { field: 'rate', ...up, title: y }, color: colour },
+      },
+    ],
+  }));
 }
 
 /** A measured share of a row, and what the paper has there. */
@@ -109,43 +128,37 @@ export function dots(points: readonly DotPoint[], axis: string): TopLevelSpec {
     paper: paper ?? null,
   }));
   const rows = [...new Set(points.map(({ row }) => row))];
-  const panels = [...new Set(points.map(({ panel }) => panel))];
   const series = [...new Set(points.map(point => point.series))];
-  const down = { field: 'row', type: 'nominal' as const, title: null, sort: rows };
+  const down = { field: 'row', type: 'nominal' as const, title: null, sort: rows, axis: { labelLimit: 600 } };
   const offset = { field: 'series', type: 'nominal' as const, sort: series };
-  const colour = { field: 'series', type: 'nominal' as const, title: null, sort: series };
+  const legend = series.length > 1 ? {} : { legend: null };
+  const colour = { field: 'series', type: 'nominal' as const, title: null, sort: series, ...legend };
   const across = { type: 'quantitative' as const, scale: { domain: [0, 1] }, title: axis };
-  return {
-    data: { values },
-    facet: { field: 'panel', type: 'nominal', title: null, sort: panels },
-    columns: panels.length > 2 ? 3 : 2,
-    spec: {
-      width: panels.length > 1 ? 190 : 420,
-      height: { step: series.length > 1 ? 8 : 16 },
-      layer: [
-        {
-          mark: { type: 'rule', strokeWidth: 2, opacity: 0.55 },
-          encoding: {
-            y: down,
-            yOffset: offset,
-            x: { field: 'low', ...across, axis: { format: '%', tickCount: 4 } },
-            x2: { field: 'high' },
-            color: colour,
-          },
+  return inPanels(values, 3, panels => ({
+    width: panels > 1 ? 190 : 420,
+    height: { step: series.length > 1 ? 8 : 16 },
+    layer: [
+      {
+        mark: { type: 'rule', strokeWidth: 2, opacity: 0.55 },
+        encoding: {
+          y: down,
+          yOffset: offset,
+          x: { field: 'low', ...across, axis: { format: '%', tickCount: 4 } },
+          x2: { field: 'high' },
+          color: colour,
         },
-        {
-          mark: { type: 'point', filled: true, size: 34 },
-          encoding: { y: down, yOffset: offset, x: { field: 'rate', ...across }, color: colour },
-        },
-        {
-          transform: [{ filter: 'isValid(datum.paper)' }],
-          mark: { type: 'point', shape: 'diamond', size: 42, filled: false },
-          encoding: { y: down, yOffset: offset, x: { field: 'paper', ...across }, color: colour },
-        },
-      ],
-    },
-    config: CONFIG,
-  };
+      },
+      {
+        mark: { type: 'point', filled: true, size: 34 },
+        encoding: { y: down, yOffset: offset, x: { field: 'rate', ...across }, color: colour },
+      },
+      {
+        transform: [{ filter: 'isValid(datum.paper)' }],
+        mark: { type: 'point', shape: 'diamond', size: 42, filled: false },
+        encoding: { y: down, yOffset: offset, x: { field: 'paper', ...across }, color: colour },
+      },
+    ],
+  }));
 }
 
 /** A grid of values for each panel, square, row by row. */
@@ -161,22 +174,16 @@ export function heatMaps(panels: readonly HeatPanel[]): TopLevelSpec {
     const most = Math.max(...grid, Number.MIN_VALUE);
     return grid.map((value, i) => ({ panel, row: Math.floor(i / side), column: i % side, value: value / most }));
   });
-  return {
-    data: { values },
-    facet: { field: 'panel', type: 'nominal', title: null, sort: panels.map(({ panel }) => panel) },
-    columns: 4,
-    spec: {
-      width: 112,
-      height: 112,
-      mark: 'rect',
-      encoding: {
-        x: { field: 'column', type: 'ordinal', axis: null },
-        y: { field: 'row', type: 'ordinal', axis: null },
-        color: { field: 'value', type: 'quantitative', scale: { scheme: 'magma', domain: [0, 1] }, legend: null },
-      },
+  return inPanels(values, 4, () => ({
+    width: 112,
+    height: 112,
+    mark: 'rect',
+    encoding: {
+      x: { field: 'column', type: 'ordinal', axis: null },
+      y: { field: 'row', type: 'ordinal', axis: null },
+      color: { field: 'value', type: 'quantitative', scale: { scheme: 'magma', domain: [0, 1] }, legend: null },
     },
-    config: CONFIG,
-  };
+  }));
 }
 
 export interface StackPart {
@@ -190,23 +197,18 @@ export interface StackPart {
 /** How each row divides into parts, in the order in which parts come. */
 export function stacks(parts: readonly StackPart[], axis: string): TopLevelSpec {
   const names = [...new Set(parts.map(({ part }) => part))];
-  return {
-    data: { values: parts.map(part => ({ ...part, order: names.indexOf(part.part) })) },
-    facet: { field: 'panel', type: 'nominal', title: null, sort: [...new Set(parts.map(({ panel }) => panel))] },
-    columns: 2,
-    spec: {
-      width: 300,
-      height: { step: 20 },
-      mark: 'bar',
-      encoding: {
-        y: { field: 'row', type: 'nominal', title: null, sort: [...new Set(parts.map(({ row }) => row))] },
-        x: { field: 'share', type: 'quantitative', title: axis, axis: { format: '%' }, scale: { domain: [0, 1] } },
-        color: { field: 'part', type: 'nominal', title: null, sort: names, scale: { scheme: 'viridis' } },
-        order: { field: 'order', type: 'quantitative' },
-      },
+  const values = parts.map(part => ({ ...part, order: names.indexOf(part.part) }));
+  return inPanels(values, 2, () => ({
+    width: 300,
+    height: { step: 20 },
+    mark: 'bar',
+    encoding: {
+      y: { field: 'row', type: 'nominal', title: null, sort: [...new Set(parts.map(({ row }) => row))] },
+      x: { field: 'share', type: 'quantitative', title: axis, axis: { format: '%' }, scale: { domain: [0, 1] } },
+      color: { field: 'part', type: 'nominal', title: null, sort: names, scale: { scheme: 'viridis' } },
+      order: { field: 'order', type: 'quantitative' },
     },
-    config: CONFIG,
-  };
+  }));
 }
 
 /** Values that are no shares, along a parameter. */
@@ -218,33 +220,26 @@ export interface CurvePoint {
 }
 
 export function curves(points: readonly CurvePoint[], { x, y, logarithmic = false }: LineAxes): TopLevelSpec {
-  const panels = [...new Set(points.map(({ panel }) => panel))];
   const ticks = [...new Set(points.map(point => point.x))].sort((a, b) => a - b);
-  return {
-    data: { values: [...points] },
-    facet: { field: 'panel', type: 'nominal', title: null, sort: panels },
-    columns: 3,
-    spec: {
-      width: panels.length > 1 ? 220 : 420,
-      height: 200,
-      mark: { type: 'line', point: { size: 36 }, strokeWidth: 1.75 },
-      encoding: {
-        x: {
-          field: 'x',
-          type: 'quantitative',
-          title: x,
-          scale: logarithmic ? { type: 'log' } : { zero: true },
-          axis: { values: ticks, grid: false, format: '~s' },
-        },
-        y: { field: 'y', type: 'quantitative', title: y, scale: { zero: true } },
-        color: {
-          field: 'series',
-          type: 'nominal',
-          title: null,
-          sort: [...new Set(points.map(({ series }) => series))],
-        },
+  return inPanels(points, 3, panels => ({
+    width: panels > 1 ? 220 : 420,
+    height: 200,
+    mark: { type: 'line', point: { size: 36 }, strokeWidth: 1.75 },
+    encoding: {
+      x: {
+        field: 'x',
+        type: 'quantitative',
+        title: x,
+        scale: logarithmic ? { type: 'log' } : { zero: true },
+        axis: { values: ticks, grid: false, format: tickFormat(ticks) },
+      },
+      y: { field: 'y', type: 'quantitative', title: y, scale: { zero: true } },
+      color: {
+        field: 'series',
+        type: 'nominal',
+        title: null,
+        sort: [...new Set(points.map(({ series }) => series))],
       },
     },
-    config: CONFIG,
-  };
+  }));
 }

@@ -46,7 +46,7 @@ export const figure1: Protocol = {
           corner: '',
           columns: COUNTS.map(count => `${grouped(count)} deflections`),
           rows: rms.map(({ title, values }) => ({ title, entries: values.map(value => numberEntry(value, 2)) })),
-          notes: [],
+          notes: [`n ${measured.measurements(sample, CLEAN).length}.`],
         },
       ],
       plots: [

@@ -60,7 +60,7 @@ export const figure2: Protocol = {
             group: attack.title,
             entries: values.map(value => numberEntry(value, 3)),
           })),
-          notes: [],
+          notes: [`n ${measured.measurements(sampleOf(plan), CLEAN).length}.`],
         },
       ],
       plots: [

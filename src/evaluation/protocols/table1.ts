@@ -64,7 +64,7 @@ export const table1: Protocol = {
           ],
           rows: rowsOf((sample, row, printed) => accuracyRow(measured, plan, sample, row, printed)),
           notes: [
-            "|L2|: median of ||x - x'|| / ||x|| over the fooled images. In brackets: Wilson's 95 % interval. Beside it: the paper, ResNet-50.",
+            "|L2|: median of ||x - x'|| / ||x|| over the fooled images. With each share: Wilson's 95 % interval, n, and what the paper has for ResNet-50.",
           ],
         },
         {

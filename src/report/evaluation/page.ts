@@ -88,7 +88,7 @@ ${tables.map(tableHtml).join('')}${drawn.join('')}</section>
 
 async function plotHtml(plot: Plot): Promise<string> {
   return `<figure class="plot">
-<figcaption>${text(plot.title)}</figcaption>
+<figcaption>${text(plot.title)} <small>${text(plot.description)}</small></figcaption>
 <div class="scroll">${await plotSvg(plot)}</div>
 </figure>
 `;
