@@ -59,6 +59,15 @@ export const ERROR_CATALOGUE = {
     kind: 'usage',
     remedy: 'Name a model with global pooling by --localizer NAME, or use --map uniform.',
   },
+  CATALOGUE_INVALID: {
+    kind: 'usage',
+    remedy: 'Take the catalogue of this version, or name the key of who signed your own by --catalogue-key FILE.',
+  },
+  DOWNLOAD_FAILED: {
+    kind: 'service',
+    remedy:
+      'Check the network, then call again: what has come is kept. Without a way out use --mirror URL or --offline.',
+  },
   RUNTIME_UNAVAILABLE: {
     kind: 'service',
     remedy: 'Run `deflector doctor` to see which runtimes work here and why not.',

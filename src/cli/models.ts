@@ -1,12 +1,14 @@
-/** `deflector models`: the models of the registry. */
+/** `deflector models`: the models of the registry, and those of the catalogue. */
 import { createInterface } from 'node:readline/promises';
 import { type Command, Option } from 'commander';
 import type { Recommendation } from '../config/recipes.js';
 import { DeflectorError, invalid } from '../errors.js';
 import type { AddOptions, AskedField, ModelDescription } from '../models/add-model.js';
+import type { CatalogueOptions } from '../models/catalogue.js';
 import type { ModelCheck } from '../models/check-model.js';
 import { EXIT } from './exit-codes.js';
 import { addJsonOption } from './options.js';
+import { stoppable } from './stoppable.js';
 
 interface JsonFlag {
   readonly json?: boolean;
@@ -27,9 +29,20 @@ interface AddFlags extends JsonFlag {
   readonly overwrite?: boolean;
 }
 
-/** Adds `models list`, `show`, `check` and `add`. */
+/** Flags of `models pull`. */
+interface PullFlags extends JsonFlag {
+  readonly list?: boolean;
+  readonly mirror?: string;
+  readonly offline?: boolean;
+  readonly overwrite?: boolean;
+  readonly quiet?: boolean;
+  readonly catalogue?: string;
+  readonly catalogueKey?: string;
+}
+
+/** Adds `models list`, `show`, `check`, `add` and `pull`. */
 export function registerModels(program: Command): void {
-  const models = program.command('models').description('list, show, check and add models');
+  const models = program.command('models').description('list, show, check, add and pull models');
 
   addJsonOption(models.command('list'))
     .description('list the bundled models and those that were added')
@@ -91,6 +104,33 @@ export function registerModels(program: Command): void {
     )
     .action(add);
   addJsonOption(adding);
+
+  const pulling = models
+    .command('pull')
+    .argument('[name]', 'a model of the catalogue')
+    .description('download a model of the signed catalogue, verify its digest and add it')
+    .option('--list', 'list the catalogue')
+    .option('--offline', 'use no network: take the file from the cache of earlier downloads')
+    .option('--overwrite', 'replace a model of the same name')
+    .option('--quiet', 'print no progress')
+    .addOption(new Option('--mirror <url>', 'folder that holds the files under their names').env('DEFLECTOR_MIRROR'))
+    .addOption(
+      new Option(
+        '--catalogue <place>',
+        'another catalogue: a file or an https address, its signature beside it as .sig',
+      ).env('DEFLECTOR_CATALOGUE'),
+    )
+    .addOption(
+      new Option('--catalogue-key <file>', 'public key (PEM, Ed25519) of who signed it').env('DEFLECTOR_CATALOGUE_KEY'),
+    )
+    .addHelpText(
+      'after',
+      '\nA download that was cut goes on where it ended. Downloads are kept in deflector/models below $XDG_CACHE_HOME.\n\n' +
+        'Examples:\n  $ deflector models pull --list\n  $ deflector models pull resnet-50\n' +
+        '  $ deflector models pull resnet-50 --mirror https://files.example.org/models',
+    )
+    .action(pull);
+  addJsonOption(pulling);
 }
 
 async function list(flags: JsonFlag): Promise<void> {
@@ -176,6 +216,50 @@ async function add(source: string, flags: AddFlags): Promise<void> {
   if (flags.json) return printJson('deflector/model-added@1', { ...added });
   printChecks(added.checks);
   print(`Added ${added.name} at ${added.folder}`);
+}
+
+async function pull(name: string | undefined, flags: PullFlags): Promise<void> {
+  if (flags.list) return listCatalogue(flags);
+  if (name === undefined) throw new DeflectorError('COMMAND_INVALID', 'Name a model of the catalogue, or say --list');
+  const { pullModel } = await import('../models/pull-model.js');
+  const { createDownloadProgress } = await import('../report/download-progress.js');
+  const { mirror, offline, overwrite } = flags;
+  const quiet = flags.quiet === true;
+  const progress = createDownloadProgress(name, { quiet, tty: process.stderr.isTTY === true });
+  const pulled = await stoppable(quiet, signal =>
+    pullModel(name, {
+      ...placeOf(flags),
+      ...(mirror === undefined ? {} : { mirror }),
+      ...(offline ? { offline } : {}),
+      ...(overwrite ? { overwrite } : {}),
+      signal,
+      progress: (bytes, { bytes: total }) => progress.update(bytes, total),
+    }),
+  ).finally(() => progress.stop());
+  if (flags.json) return printJson('deflector/model-pulled@1', { ...pulled });
+  printChecks(pulled.checks);
+  const what = { network: 'Added', cache: 'Added, from the cache,', present: 'There was already' }[pulled.from];
+  print(`${what} ${pulled.name} at ${pulled.folder}; licence ${pulled.licence}`);
+}
+
+async function listCatalogue(flags: PullFlags): Promise<void> {
+  const { readCatalogue } = await import('../models/catalogue.js');
+  const { size } = await import('../report/download-progress.js');
+  const entries = await readCatalogue(placeOf(flags));
+  if (flags.json) return printJson('deflector/catalogue@1', { models: entries });
+  const rows = entries.map(({ name, bytes, input, licence, summary }) => [
+    ...[name, size(bytes), `${input.width}x${input.height}`, licence],
+    summary,
+  ]);
+  const widths = [0, 1, 2, 3].map(c => Math.max(...rows.map(row => row[c]!.length)));
+  for (const row of rows) print(row.map((cell, c) => cell.padEnd(widths[c] ?? 0)).join('  '));
+}
+
+function placeOf({ catalogue, catalogueKey }: PullFlags): CatalogueOptions {
+  return {
+    ...(catalogue === undefined ? {} : { catalogue }),
+    ...(catalogueKey === undefined ? {} : { key: catalogueKey }),
+  };
 }
 
 function describe(flags: AddFlags): ModelDescription {

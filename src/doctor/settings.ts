@@ -6,7 +6,10 @@ import { suggest } from '../suggest.js';
 import type { Examination } from './finding.js';
 
 /** Variables that are no settings. */
-const OTHER_VARIABLES = ['DEFLECTOR_CONFIG', 'DEFLECTOR_MODELS', 'DEFLECTOR_REDIS_URL', 'DEFLECTOR_TENSORFLOW'];
+const OTHER_VARIABLES = [
+  ...['DEFLECTOR_CATALOGUE', 'DEFLECTOR_CATALOGUE_KEY', 'DEFLECTOR_CONFIG', 'DEFLECTOR_MIRROR', 'DEFLECTOR_MODELS'],
+  ...['DEFLECTOR_REDIS_URL', 'DEFLECTOR_TENSORFLOW'],
+];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

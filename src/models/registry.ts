@@ -33,6 +33,16 @@ export function userModels(env: NodeJS.ProcessEnv = process.env): string {
   return join(data, 'deflector', 'models');
 }
 
+/**
+ * The folder of what was downloaded: `deflector/models` where the system keeps what can be made again (XDG Base Directory
+ * Specification; LOCALAPPDATA on Windows). It may be deleted at any time.
+ */
+export function modelCache(env: NodeJS.ProcessEnv = process.env): string {
+  if (process.platform === 'win32' && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, 'deflector', 'cache', 'models');
+  const cache = env.XDG_CACHE_HOME && isAbsolute(env.XDG_CACHE_HOME) ? env.XDG_CACHE_HOME : join(homedir(), '.cache');
+  return join(cache, 'deflector', 'models');
+}
+
 /** All models of the registry, the bundled first, each group by name. A bundled name hides the same name below it. */
 export async function listModels(env: NodeJS.ProcessEnv = process.env): Promise<ModelEntry[]> {
   const bundled = await entries(bundledModels(), 'bundled');

@@ -6,9 +6,9 @@ import { DeflectorError } from '../errors.js';
 import { withDescriptor, writeFault } from '../storage/faults.js';
 import { syncFolder } from '../storage/filesystem-store.js';
 import { type Line, readLines } from '../storage/lines.js';
+import { type Lock, lockFile } from '../storage/lock-file.js';
 import { GroupCommit } from './group-commit.js';
 import type { Existing, Journal } from './journal.js';
-import { type Lock, lockFile } from './lock-file.js';
 
 const LINE_FEED = 0x0a;
 const TAIL_BYTES = 64 * 1024;

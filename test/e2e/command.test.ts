@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { createDefense } from 'deflector';
 import sharp from 'sharp';
-import { lockFile } from '../../src/sinks/lock-file.js';
+import { lockFile } from '../../src/storage/lock-file.js';
 import { deflector, startDeflector } from '../helpers/cli.js';
 import { checkLeaks } from '../helpers/leaks.js';
 import { readNpy } from '../helpers/npy.js';

@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { DeflectorError } from '../errors.js';
-import { systemCode, writeFault } from '../storage/faults.js';
+import { systemCode, writeFault } from './faults.js';
 
 const holderShape = z.object({ pid: z.int().min(1), host: z.string(), started: z.string() });
 type Holder = z.infer<typeof holderShape>;

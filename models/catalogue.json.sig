@@ -1,0 +1,1 @@
+EWQFACmCRT7fm78yTZ05KVVxadtikW7WtI6w1PjPbDauGTCt6uHnaEr/jG6IddLAF6yioSM6fK3n+3lkh5ytBw==
