@@ -1,7 +1,7 @@
 /** Ending jobs, and trying again what was given up. */
 import { readVerdictsOf } from '../src/jobs/chunk-files.js';
 import { chunkTask, STAGE_QUEUES } from '../src/jobs/chunk-task.js';
-import { countVerdicts, type Job } from '../src/jobs/job.js';
+import { countVerdicts, type Job, refuseCleaned } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
 import { type ScratchPorts, sweepPacks } from '../src/jobs/scratch.js';
 import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
@@ -43,7 +43,9 @@ export async function cancel(job: Job, ports: ControlPorts): Promise<void> {
  * @returns how many chunks
  */
 export async function retry(job: Job, { records, queues, openStore }: ControlPorts): Promise<number> {
-  const { chunks, state } = await records.progress(job);
+  const progress = await records.progress(job);
+  const { chunks, state } = progress;
+  refuseCleaned(job, progress);
   if (state === 'cancelled') return 0;
   const none = countVerdicts([]);
   let count = 0;

@@ -3,6 +3,7 @@
  *
  *     DIR/results.jsonl   one verdict a line, in the order of input; the journal that a resumed job goes on from
  *     DIR/run.json        settings, versions, digests, counts; says how to run it again
+ *     DIR/results.parquet the verdicts as a table, where asked for
  *     DIR/report.html     the same for people
  *     DIR/defended/       the defended images, where asked for
  *
@@ -24,10 +25,18 @@ import { FigureCounter, type RunFigures } from '../src/report/figures.js';
 import { type GalleryItem, galleryItem, selectGallery } from '../src/report/gallery.js';
 import { writeReport } from '../src/report/html-report.js';
 import { RUN_SCHEMA, type RunSummary } from '../src/report/run-summary.js';
-import { DefendedDataset, type DefendedImage } from '../src/sinks/defended-dataset.js';
+import {
+  DATASET_FOLDERS,
+  DefendedDataset,
+  type DefendedImage,
+  datasetForm,
+  datasetPlaces,
+  writeShards,
+} from '../src/sinks/defended-dataset.js';
 import { type Destination, openDestination } from '../src/sinks/destination.js';
 import type { Existing } from '../src/sinks/journal.js';
 import { JsonLinesSink } from '../src/sinks/json-lines-sink.js';
+import { formatParquet } from '../src/sinks/parquet-writer.js';
 import { systemClock, toVerdictError } from '../src/stages/common.js';
 import type { DefendOutcome } from '../src/stages/defend.js';
 import { type FetchPorts, fetchImage, isFetched } from '../src/stages/fetch.js';
@@ -82,9 +91,10 @@ export interface JobResult {
 /** Names of the files of a job, in its folder. */
 export const JOB_FILES = Object.freeze({
   results: 'results.jsonl',
+  parquet: 'results.parquet',
   run: 'run.json',
   report: 'report.html',
-  defended: 'defended',
+  defended: DATASET_FOLDERS.dataset,
 });
 
 /** Seconds after which a thread that has images in hand and gives no verdict counts as stuck. */
@@ -122,7 +132,7 @@ async function runConnected(
   await out.check();
   const inputs = await openInputs(request.inputs, {
     // A job does not defend what it makes, even where its results lie among its inputs.
-    exclude: [out.place(''), out.place(JOB_FILES.defended)],
+    exclude: [out.place(''), ...Object.values(DATASET_FOLDERS).map(folder => out.place(folder))],
     links: options.followLinks ? 'anywhere' : 'inside',
     s3,
   });
@@ -160,7 +170,10 @@ class Job {
   #finished: number | undefined;
   #passedOver = 0;
   readonly #passedOverNames: string[] = [];
+  /** Images that this call defended. */
   #images = 0;
+  /** Verdicts that are durable, those of earlier calls included. */
+  #published = 0;
   #begun = false;
   #passes = 0;
 
@@ -195,7 +208,7 @@ class Job {
       const items = this.#inputs.items(key => this.#passed(key));
       await this.#passOver(sink.resumed(), items);
       await this.#out.sweep(false);
-      await this.#out.folder(JOB_FILES.defended).sweep(true);
+      for (const folder of Object.values(DATASET_FOLDERS)) await this.#out.folder(folder).sweep(true);
       await this.#save(this.#summary('running'));
       this.#begun = true;
       this.#observer.started?.(this.#pool.info);
@@ -208,6 +221,7 @@ class Job {
       if (finished) {
         this.#observer.reporting?.();
         await sink.seal();
+        await this.#finish(sink);
         const report = {
           run: this.#summary('complete'),
           verdicts: sink.verdicts(),
@@ -233,6 +247,15 @@ class Job {
     }
   }
 
+  /** Makes what is made of all verdicts together. */
+  async #finish(sink: JsonLinesSink): Promise<void> {
+    const { emit, emitForm, shardSize, format } = this.#request.options;
+    if (emit === 'defended' && emitForm === 'shards') {
+      await writeShards(datasetPlaces(this.#out), shardSize, sink.verdicts());
+    }
+    if (format !== 'jsonl') await this.#out.store.writeStream(JOB_FILES.parquet, formatParquet(sink.verdicts()));
+  }
+
   async #defend(items: AsyncIterable<JobItem>, sink: JsonLinesSink, signal: AbortSignal): Promise<boolean> {
     const { options } = this.#request;
     const dataset = options.emit === 'defended' ? await this.#openDataset(sink) : undefined;
@@ -244,7 +267,7 @@ class Job {
         const verdicts = outcomes.map(outcome => outcome.verdict);
         try {
           // The journal is written last: what it acknowledges is complete.
-          await dataset?.write(await defendedImages(outcomes));
+          await dataset?.write(await defendedImages(outcomes, this.#published));
           await sink.write(verdicts);
         } finally {
           left?.();
@@ -252,6 +275,7 @@ class Job {
         stages?.published({ verdicts, ms: systemClock.now() - started });
         for (const verdict of verdicts) this.#tell(verdict, false);
         this.#images += verdicts.length;
+        this.#published += verdicts.length;
         for (const { passes } of outcomes) this.#passes += passes;
       };
       const limits = embeddedLimits(options.threads, options.maxBytes, options.defence.at === 'original');
@@ -269,12 +293,13 @@ class Job {
   }
 
   async #openDataset(sink: JsonLinesSink): Promise<DefendedDataset> {
-    const { existing } = this.#request;
-    const folder = this.#out.folder(JOB_FILES.defended);
-    if (existing !== 'resume') return DefendedDataset.open(folder, { existing });
+    const { existing, options } = this.#request;
+    const places = datasetPlaces(this.#out);
+    const form = datasetForm(options);
+    if (existing !== 'resume') return DefendedDataset.open(places, form, { existing });
     let rows = 0;
     for await (const verdict of sink.resumed()) if (verdict.status === 'ok') rows++;
-    return DefendedDataset.open(folder, { existing, rows });
+    return DefendedDataset.open(places, form, { existing, rows });
   }
 
   /** Passes over the images that have their verdicts already. @throws DeflectorError RESUME_MISMATCH where the listing is another one */
@@ -283,6 +308,7 @@ class Job {
       const item = await items.next();
       const listed: string | undefined = item.done === true ? undefined : item.value.key;
       if (verdict.key !== listed) throw mismatch(verdict.key, listed);
+      this.#published++;
       this.#tell(verdict, true);
     }
   }
@@ -360,11 +386,13 @@ class Job {
   }
 }
 
-/** What the dataset takes of a chunk: the images that could be defended, as PNG. */
-function defendedImages(outcomes: readonly DefendOutcome[]): Promise<DefendedImage[]> {
+/** What the dataset takes of a chunk: the images that could be defended, as PNG. @param first place of the chunk in the input */
+function defendedImages(outcomes: readonly DefendOutcome[], first: number): Promise<DefendedImage[]> {
   return Promise.all(
-    outcomes.flatMap(({ verdict, defended }) =>
-      verdict.status === 'ok' && defended !== undefined ? [encodePng(defended).then(png => ({ verdict, png }))] : [],
+    outcomes.flatMap(({ verdict, defended }, place) =>
+      verdict.status === 'ok' && defended !== undefined
+        ? [encodePng(defended).then(png => ({ verdict, position: first + place, png }))]
+        : [],
     ),
   );
 }

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { printSettings, type ResolvedOptions } from '../src/config/settings.js';
 import { flagOf, RESULT_SETTINGS, UNRECORDED_SETTINGS } from '../src/config/table.js';
+import { deadlineAfter } from '../src/config/value-types.js';
 import { DeflectorError } from '../src/errors.js';
 import { formatChunk, MAX_CHUNKS, writeChunk } from '../src/jobs/chunk-files.js';
 import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
@@ -63,16 +64,18 @@ export interface Produced {
 /** What an order makes of a job before it is known whether there is one of its name. */
 async function describeJob(order: JobOrder, inputs: JobInputs, out: Destination): Promise<Job> {
   const { options } = order;
+  const createdAt = new Date().toISOString();
   return {
     name: checkJobName(order.name),
     id: newJobId(),
-    createdAt: new Date().toISOString(),
+    createdAt,
     lane: options.lane,
     chunk: options.chunk,
     fetch: options.fetch,
     inputs: [...order.inputs],
     stores: [...inputs.addresses],
     out: addressOf(out.place('')),
+    ...(options.deadline === null ? {} : { deadline: deadlineOf(options.deadline, createdAt) }),
     ...(await frozenDefence(options)),
   };
 }
@@ -94,6 +97,11 @@ export async function frozenDefence(options: ResolvedOptions): Promise<Pick<Job,
     model: identity,
     ...(localizer === undefined ? {} : { localizer }),
   };
+}
+
+/** A deadline as ISO 8601; a duration counts from the creation of the job. */
+function deadlineOf(deadline: string, createdAt: string): string {
+  return new Date(deadlineAfter(Date.parse(createdAt), deadline)).toISOString();
 }
 
 /** Opens the inputs of an order; what it makes is never among them. @throws DeflectorError INPUT_NOT_FOUND, SETTINGS_INVALID */
@@ -119,7 +127,7 @@ export async function produce(
   const inputs = await openOrder(order, out, ports.s3);
   const described = await describeJob(order, inputs, out);
   const job = await ports.records.create(described, order.options.keepJobs);
-  checkSame(job, described);
+  checkSame(job, described, order.options.deadline);
   const before = await ports.records.cursor(job);
   if (before.closed) return { job, chunks: before.chunks, images: before.images, complete: true };
   const producer = new Producer(job, before, order.options.queueLimit, ports, named);
@@ -251,7 +259,7 @@ export function addressOf(place: string): StoreAddress {
 }
 
 /** @throws DeflectorError JOB_MISMATCH */
-function checkSame(began: Job, now: Job): void {
+function checkSame(began: Job, now: Job, deadline: string | null): void {
   const same = (what: string, before: unknown, after: unknown): void => {
     const [a, b] = [JSON.stringify(before), JSON.stringify(after)];
     if (a === b) return;
@@ -263,6 +271,7 @@ function checkSame(began: Job, now: Job): void {
   same('--chunk', began.chunk, now.chunk);
   same('--lane', began.lane, now.lane);
   same('--fetch', began.fetch, now.fetch);
+  same('--deadline', began.deadline, deadline === null ? undefined : deadlineOf(deadline, began.createdAt));
   same('--out', began.out.url, now.out.url);
   same('inputs in', began.stores, now.stores);
 }

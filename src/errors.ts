@@ -40,6 +40,10 @@ export const ERROR_CATALOGUE = {
   KEY_INVALID: { kind: 'terminal', remedy: 'Keys are relative, without "..", NUL or an absolute path.' },
   MANIFEST_LINE_INVALID: { kind: 'terminal', remedy: 'Correct the line of the manifest that the message names.' },
   SHARD_INVALID: { kind: 'terminal', remedy: 'The archive is cut off, damaged or no tar; make it again.' },
+  DEADLINE_PASSED: {
+    kind: 'terminal',
+    remedy: "The job's --deadline passed first; enqueue what is left as a job with a later one, or start more workers.",
+  },
   LABEL_UNKNOWN: {
     kind: 'terminal',
     remedy: "Name the class by its WordNet id, its name or its index, as the model's config.json does.",
@@ -98,6 +102,7 @@ export const ERROR_CATALOGUE = {
     kind: 'usage',
     remedy: 'Wait for the job with `deflector jobs wait`, or see `deflector jobs dead`.',
   },
+  JOB_CLEANED: { kind: 'usage', remedy: 'Its chunks were removed on request; enqueue the images as a new job.' },
   PACK_INVALID: {
     kind: 'retryable',
     remedy: 'The chunk is fetched again by itself; where it comes again and again, look at the store of the job.',

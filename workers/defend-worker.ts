@@ -2,23 +2,28 @@
  * The worker of the stage defend: takes chunks, leaves their verdicts in the job's store, and names them to the publish
  * stage. It fetches the images itself, or finds them in the pack that the fetch stage left.
  */
-import { defendChunk, fetching, unpacking } from '../pipelines/chunk.js';
+import { defendChunk, fetching, type Obtain, unpacking } from '../pipelines/chunk.js';
+import { optionsOf } from '../pipelines/job-work.js';
+import type { ResolvedOptions } from '../src/config/settings.js';
 import { DeflectorError } from '../src/errors.js';
 import { hardenDecoder } from '../src/images/decode.js';
+import { encodePng } from '../src/images/write.js';
 import { readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
 import { baggageOf, chunkTask } from '../src/jobs/chunk-task.js';
-import type { Job } from '../src/jobs/job.js';
+import { isPastDeadline, type Job, pastDeadline } from '../src/jobs/job.js';
 import { clearPack, openPack } from '../src/jobs/scratch.js';
 import { Gate } from '../src/queue/gate.js';
 import type { Consumer } from '../src/queue/queue.js';
+import { datasetForm, defendedPath } from '../src/sinks/defended-dataset.js';
 import { failedVerdict } from '../src/stages/defend.js';
 import { fetchImage, isFetched } from '../src/stages/fetch.js';
 import type { FailedImage, FetchedImage, JobItem, Verdict } from '../src/types.js';
 import { ChunksInHand } from './in-hand.js';
 import { Isolation } from './isolation.js';
-import { JobEngines, optionsOf } from './job-engine.js';
+import { JobEngines } from './job-engine.js';
 import {
   consumerOptions,
+  expire,
   type GiveUp,
   type Handed,
   KnownJobs,
@@ -95,6 +100,7 @@ class DefendWorker implements StageWorker {
       if (job.fetch === 'separate') await clearPack(job, payload.chunk, this.#ports);
       return;
     }
+    if (isPastDeadline(job)) return expire(job, delivery, this.#ports);
     await this.#inHand.hold(job, signal, async either => {
       try {
         await this.#work(job, delivery, losses > 0 || payload.suspect === true, either);
@@ -130,9 +136,20 @@ class DefendWorker implements StageWorker {
     const gates = this.#gates.of(options);
     const within = <T>(key: string, work: () => Promise<T>) =>
       withinLimit(key, this.#options.imageLimit, this.#giveUp, work);
-    const defend = (image: FetchedImage) =>
-      within(image.key, async () => (await pool.defend(image, {}, trace)).verdict);
-    const fetch = fetching(gates, item => within(item.key, () => fetchImage(item, { ...ports, trace }, options)));
+    const emit = this.#emitter(job, options);
+    const defend = async (image: FetchedImage): Promise<Verdict> => {
+      if (isPastDeadline(job)) return failedVerdict({ ...image, ...pastDeadline(job, image) });
+      const { verdict, defended } = await within(image.key, () =>
+        pool.defend(image, { defended: emit !== undefined }, trace),
+      );
+      if (defended !== undefined) await emit?.(image, await encodePng(defended));
+      return verdict;
+    };
+    const fetch = fetching(gates, async item => {
+      return isPastDeadline(job)
+        ? pastDeadline(job, item)
+        : within(item.key, () => fetchImage(item, { ...ports, trace }, options));
+    });
     return this.#obtaining(job, chunk, items, pack =>
       defendChunk(items, pack === undefined ? fetch : unpacking(pack), defend, gates, signal),
     );
@@ -148,19 +165,37 @@ class DefendWorker implements StageWorker {
     log.warn('Chunk lost its worker: its images are defended one by one');
     const work = job.fetch === 'separate' ? 'defend' : 'both';
     const isolation = new Isolation(job, work, this.#options, this.#ports.observer, trace);
-    const one = async (image: FetchedImage | FailedImage): Promise<Verdict> =>
-      isFetched(image) ? isolation.defendPixels(image) : failedVerdict(image);
+    const emit = this.#emitter(job, optionsOf(job));
+    const one = async (item: JobItem, obtain: Obtain | undefined): Promise<Verdict> => {
+      // A pack is read image by image, whatever becomes of them.
+      const image = await obtain?.(item);
+      if (isPastDeadline(job)) return failedVerdict({ ...image, ...pastDeadline(job, item) });
+      if (image !== undefined && !isFetched(image)) return failedVerdict(image);
+      const { verdict, png } = await (image === undefined ? isolation.defend(item) : isolation.defendPixels(image));
+      if (png !== undefined) await emit?.(item, png);
+      return verdict;
+    };
     return isolation.during(signal, () =>
       this.#obtaining(job, chunk, items, async pack => {
+        const obtain = pack === undefined ? undefined : unpacking(pack);
         const verdicts: Verdict[] = [];
         for (const item of items) {
           signal.throwIfAborted();
-          verdicts.push(await (pack === undefined ? isolation.defend(item) : one(await unpacking(pack)(item))));
+          verdicts.push(await one(item, obtain));
         }
         signal.throwIfAborted();
         return verdicts;
       }),
     );
+  }
+
+  /** Where the job wants defended images: what writes one, before its verdict is durable. */
+  #emitter(job: Job, options: ResolvedOptions) {
+    if (options.emit !== 'defended') return undefined;
+    const store = this.#ports.openStore(job.out);
+    const form = datasetForm(options);
+    return ({ key, index }: Pick<JobItem, 'key' | 'index'>, png: Uint8Array): Promise<void> =>
+      store.write(defendedPath(form, key, index), png);
   }
 
   /** @param work is given the images of the chunk where the fetch stage left them */

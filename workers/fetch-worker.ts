@@ -3,11 +3,12 @@
  * their images, and leaves them as packs for the defend stage. It has no model live.
  */
 import { type ChunkGates, fetchChunk, fetching } from '../pipelines/chunk.js';
+import { checkModels, fetchPortsOf, optionsOf } from '../pipelines/job-work.js';
 import type { ResolvedOptions } from '../src/config/settings.js';
 import { hardenDecoder } from '../src/images/decode.js';
 import { readChunk } from '../src/jobs/chunk-files.js';
 import { baggageOf, chunkTask } from '../src/jobs/chunk-task.js';
-import type { Job } from '../src/jobs/job.js';
+import { isPastDeadline, type Job, pastDeadline } from '../src/jobs/job.js';
 import { clearPack, writePack } from '../src/jobs/scratch.js';
 import { openModel } from '../src/models/registry.js';
 import { Gate } from '../src/queue/gate.js';
@@ -16,9 +17,10 @@ import { type FetchPorts, fetchImage } from '../src/stages/fetch.js';
 import type { FailedImage, FetchedImage, JobItem } from '../src/types.js';
 import { ChunksInHand } from './in-hand.js';
 import { Isolation } from './isolation.js';
-import { checkModels, fetchPortsOf, optionsOf, unfit } from './job-engine.js';
+import { unfit } from './job-engine.js';
 import {
   consumerOptions,
+  expire,
   type GiveUp,
   type Handed,
   KnownJobs,
@@ -98,10 +100,12 @@ class FetchWorker implements StageWorker {
       await clearPack(job, chunk, this.#ports);
       return;
     }
+    if (isPastDeadline(job)) return expire(job, delivery, this.#ports);
     const done = await this.#inHand.hold(job, signal, async either => {
       const { fetchAhead } = this.#options;
       // A chunk whose pack is counted already is not waited for: it may be the very one that the others wait for.
-      const isFull = async () => !(await packs.has(job, chunk)) && (await packs.count(job.lane)) >= fetchAhead;
+      const isFull = async () =>
+        !isPastDeadline(job) && !(await packs.has(job, chunk)) && (await packs.count(job.lane)) >= fetchAhead;
       await roomFor(isFull, either);
       await this.#pack(job, delivery, suspect || losses > 0, either);
       await queues.defend.add([chunkTask(job, chunk, baggageOf(payload, trace))]);
@@ -118,9 +122,12 @@ class FetchWorker implements StageWorker {
     if (suspect) await this.#isolating.run(() => this.#apart(job, delivery, items, gates, signal));
     else {
       const limit = this.#options.imageLimit;
-      const obtain = fetching(gates, item =>
-        withinLimit(item.key, limit, this.#giveUp, () => fetchImage(item, { ...ready.ports, trace }, ready.options)),
-      );
+      const obtain = fetching(gates, async item => {
+        if (isPastDeadline(job)) return pastDeadline(job, item);
+        return withinLimit(item.key, limit, this.#giveUp, () =>
+          fetchImage(item, { ...ready.ports, trace }, ready.options),
+        );
+      });
       await writePack(job, chunk, fetchChunk(items, obtain, gates, signal), this.#ports);
     }
   }
@@ -138,7 +145,9 @@ class FetchWorker implements StageWorker {
     const images = async function* (): AsyncGenerator<FetchedImage | FailedImage, void, undefined> {
       for (const item of items) {
         signal.throwIfAborted();
-        yield await gates.held.run(() => isolation.fetch(item));
+        yield await gates.held.run(async () => {
+          return isPastDeadline(job) ? pastDeadline(job, item) : isolation.fetch(item);
+        });
       }
       signal.throwIfAborted();
     };

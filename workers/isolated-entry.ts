@@ -1,7 +1,9 @@
 /** Entry of the process that works on suspect images (see isolation.ts): one job, one image at a time. */
+import { checkModels, fetchPortsOf, optionsOf } from '../pipelines/job-work.js';
 import { type Engine, openEngine } from '../src/engine/engine.js';
 import { engineSpecOf } from '../src/engine/engine-spec.js';
 import { hardenDecoder } from '../src/images/decode.js';
+import { encodePng } from '../src/images/write.js';
 import { prepareRuntimes } from '../src/models/native-runtimes.js';
 import { openModel } from '../src/models/registry.js';
 import { toVerdictError } from '../src/stages/common.js';
@@ -12,9 +14,11 @@ import { storeOpener } from '../src/storage/open-store.js';
 import { S3Connection } from '../src/storage/s3-connection.js';
 import type { FetchedImage } from '../src/types.js';
 import type { FromIsolated, ToIsolated } from './isolation.js';
-import { checkModels, fetchPortsOf, optionsHere, optionsOf } from './job-engine.js';
+import { optionsHere } from './job-engine.js';
 
 let engine: Engine | undefined;
+/** Whether the job wants the defended images. */
+let emits = false;
 /** Calls of the model since the last answer. */
 let calls: ModelCall[] = [];
 let fetching: { readonly ports: FetchPorts; readonly limits: FetchLimits } | undefined;
@@ -47,6 +51,7 @@ process.on('disconnect', () => process.exit());
 async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 'job' }>): Promise<void> {
   hardenDecoder();
   const options = work === 'fetch' ? optionsOf(job) : optionsHere(job, worker);
+  emits = options.emit === 'defended';
   if (work !== 'fetch') {
     const spec = engineSpecOf(options, worker);
     prepareRuntimes(spec);
@@ -60,11 +65,12 @@ async function open({ job, work, options: worker }: Extract<ToIsolated, { type: 
 }
 
 async function defend(image: FetchedImage, fetched: FetchEnd | undefined): Promise<FromIsolated> {
-  const { verdict, passes } = await engine!.defend(image);
+  const { verdict, passes, defended } = await engine!.defend(image, { defended: emits });
   const { model, runtime } = engine!.info;
   return {
     type: 'verdict',
     verdict,
+    ...(defended === undefined ? {} : { png: await encodePng(defended) }),
     told: { fetched, defended: { verdict, passes }, model: { model, runtime }, calls },
   };
 }

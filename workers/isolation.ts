@@ -9,11 +9,18 @@ import type { Job } from '../src/jobs/job.js';
 import { failedVerdict } from '../src/stages/defend.js';
 import type { DefendEnd, FetchEnd, LiveModel, ModelCall, StageObserver, TraceParent } from '../src/stages/observer.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
-import { type FailedImage, type FetchedImage, type JobItem, VERDICT_SCHEMA, type Verdict } from '../src/types.js';
+import type { FailedImage, FetchedImage, JobItem, Verdict } from '../src/types.js';
 import type { WorkerOptions } from './stage.js';
 
 /** What of a worker's settings the process needs. `imageLimit`: seconds that one image may take. */
 export type IsolationOptions = Pick<WorkerOptions, 'batch' | 'runtime' | 'device' | 'imageLimit' | keyof S3Options>;
+
+/** What became of an image that was defended. */
+export interface Defended {
+  readonly verdict: Verdict;
+  /** The defended image, where the job wants it. */
+  readonly png?: Uint8Array;
+}
 
 /** Which stages the process is for: a fetch stage of its own has no model. */
 export type IsolatedWork = 'fetch' | 'defend' | 'both';
@@ -29,7 +36,7 @@ export type ToIsolated =
 export type FromIsolated =
   | { readonly type: 'ready' }
   | { readonly type: 'image'; readonly image: FetchedImage | FailedImage; readonly told: Told }
-  | { readonly type: 'verdict'; readonly verdict: Verdict; readonly told: Told }
+  | ({ readonly type: 'verdict'; readonly told: Told } & Defended)
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /** What the stages in the process told of an image, to be told on. */
@@ -81,15 +88,13 @@ export class Isolation {
   /**
    * Fetches and defends.
    *
-   * @returns the verdict on the image; WORKER_LOST where it took its process down or kept it too long
+   * @returns the verdict on the image, and where the job wants it the defended image; WORKER_LOST where it took its process down or kept it too long
    * @throws DeflectorError what the store and the engine throw; WORKER_LOST where the process does not start
    */
-  async defend(item: JobItem): Promise<Verdict> {
+  async defend(item: JobItem): Promise<Defended> {
     const answer = await this.#ask({ type: 'item', item });
-    if (typeof answer !== 'string') return expected(answer, 'verdict').verdict;
-    const verdict = failedVerdict(lost(item, answer));
-    this.#observer.defended({ verdict, passes: 0 }, this.#trace);
-    return verdict;
+    if (typeof answer !== 'string') return expected(answer, 'verdict');
+    return this.#failed(lost(item, answer));
   }
 
   /** Fetches. @see defend */
@@ -102,14 +107,17 @@ export class Isolation {
   }
 
   /** Defends what was fetched. @see defend */
-  async defendPixels(image: FetchedImage): Promise<Verdict> {
+  async defendPixels(image: FetchedImage): Promise<Defended> {
     const answer = await this.#ask({ type: 'image', image });
-    if (typeof answer !== 'string') return expected(answer, 'verdict').verdict;
-    const { key, sha256, ms } = image;
-    const { error } = lost(image, answer);
-    const verdict = { schema: VERDICT_SCHEMA, key, sha256, status: 'error', error, ms } as const;
+    if (typeof answer !== 'string') return expected(answer, 'verdict');
+    const { sha256, ms } = image;
+    return this.#failed({ ...lost(image, answer), sha256, ms });
+  }
+
+  #failed(image: FailedImage): Defended {
+    const verdict = failedVerdict(image);
     this.#observer.defended({ verdict, passes: 0 }, this.#trace);
-    return verdict;
+    return { verdict };
   }
 
   /** @returns in place of an answer, as a clause: why there is none */

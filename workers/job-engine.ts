@@ -1,29 +1,21 @@
 /** What a worker makes of a job's record: its settings, an engine for them, its stores. */
 import { createHash } from 'node:crypto';
+import { checkModels, fetchPortsOf, optionsOf } from '../pipelines/job-work.js';
 import { runtimeVersions } from '../pipelines/versions.js';
-import { type ResolvedOptions, resolveSettings } from '../src/config/settings.js';
+import type { ResolvedOptions } from '../src/config/settings.js';
 import { DefendPool } from '../src/engine/defend-pool.js';
-import type { EngineInfo } from '../src/engine/engine.js';
 import { engineSpecOf } from '../src/engine/engine-spec.js';
 import { DeflectorError } from '../src/errors.js';
-import { decoderFor } from '../src/images/decoder.js';
 import type { Job, JobDefender } from '../src/jobs/job.js';
-import { systemClock } from '../src/stages/common.js';
 import type { FetchPorts } from '../src/stages/fetch.js';
-import { SILENT, type StageObserver } from '../src/stages/observer.js';
+import type { StageObserver } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
-import type { ModelIdentity, Preprocessing } from '../src/types.js';
 import type { WorkerOptions } from './stage.js';
 
 /** Jobs whose engines are kept live at a time. */
 const ENGINES_KEPT = 2;
 /** Jobs whose stores are kept open at a time. */
 const JOBS_READY = 4;
-
-/** The settings that a job was created with. */
-export function optionsOf(job: Job): ResolvedOptions {
-  return resolveSettings({ flags: job.settings });
-}
 
 /**
  * The settings that a job is defended with here: where it leaves the runtime open, the worker's.
@@ -38,44 +30,11 @@ export function optionsHere(job: Job, worker: Pick<WorkerOptions, 'runtime'>): R
   throw new DeflectorError('WORKER_UNFIT', message);
 }
 
-/**
- * Refuses to defend with other models than the job was created for.
- *
- * @throws DeflectorError WORKER_UNFIT
- */
-export function checkModels(job: Job, info: Pick<EngineInfo, 'model' | 'localizer'>): void {
-  const check = (expected: ModelIdentity | undefined, found: ModelIdentity | undefined): void => {
-    if (expected?.sha256 === found?.sha256) return;
-    const digest = (model: ModelIdentity | undefined) => model?.sha256.slice(0, 12) ?? 'none';
-    const name = expected?.name ?? 'localizer';
-    const message = `The job ${job.name} needs the model ${name} with the SHA-256 ${digest(expected)}..., but here it is ${digest(found)}...`;
-    throw new DeflectorError('WORKER_UNFIT', message);
-  };
-  check(job.model, info.model);
-  check(job.localizer, info.localizer);
-}
-
 /** What it means for a worker that it cannot make a job ready: another worker may have what is missing here. */
 export function unfit(error: unknown): DeflectorError {
   if (error instanceof DeflectorError && error.retryable) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new DeflectorError('WORKER_UNFIT', message, { cause: error });
-}
-
-/** What the fetch stage needs for the images of a job. */
-export function fetchPortsOf(
-  job: Job,
-  options: ResolvedOptions,
-  preprocessing: Preprocessing,
-  openStore: OpenStore,
-  observer: StageObserver = SILENT,
-): FetchPorts {
-  return {
-    observer,
-    stores: job.stores.map(address => openStore(address)),
-    decode: decoderFor(preprocessing, options.defence.at, options),
-    clock: systemClock,
-  };
 }
 
 /** A job made ready to be defended. */

@@ -3,13 +3,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ChunkGates } from '../pipelines/chunk.js';
 import { embeddedLimits } from '../pipelines/embedded.js';
 import type { ResolvedOptions } from '../src/config/settings.js';
-import type { ChunkPayload, StageQueue } from '../src/jobs/chunk-task.js';
-import type { DeadLetter, Job } from '../src/jobs/job.js';
+import { readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
+import { baggageOf, type ChunkPayload, chunkTask, type StageQueue } from '../src/jobs/chunk-task.js';
+import { type DeadLetter, type Job, pastDeadline } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
 import type { ScratchPorts } from '../src/jobs/scratch.js';
 import type { StageQueues } from '../src/jobs/stage-queues.js';
 import { type ConsumerOptions, type Delivery, retryDelay } from '../src/queue/queue.js';
 import { toVerdictError } from '../src/stages/common.js';
+import { failedVerdict } from '../src/stages/defend.js';
 import type { StageObserver, TraceParent } from '../src/stages/observer.js';
 import type { OpenStore } from '../src/storage/open-store.js';
 import type { S3Options } from '../src/storage/s3-connection.js';
@@ -148,6 +150,15 @@ export function consumerOptions(
     },
     trouble: error => log.warn({ stage, ...fieldsOf(error) }, 'Trouble with the queue'),
   };
+}
+
+/** Gives the error verdicts of a chunk whose job's time was over before it was begun. */
+export async function expire(job: Job, { payload, trace }: Handed, ports: StagePorts): Promise<void> {
+  const store = ports.openStore(job.out);
+  const items = await readChunk(store, payload.chunk);
+  const verdicts = items.map(item => failedVerdict(pastDeadline(job, item)));
+  await writeVerdicts(store, payload.chunk, verdicts);
+  await ports.queues.publish.add([chunkTask(job, payload.chunk, baggageOf(payload, trace))]);
 }
 
 /** Waits while something is full. @throws the reason of `signal` */

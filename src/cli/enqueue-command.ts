@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { produce } from '../../pipelines/producer.js';
 import { type ResolvedOptions, resolveSettings, type UserOptions } from '../config/settings.js';
 import { JOB_SETTING_NAMES, SETTING_NAMES } from '../config/table.js';
-import { DeflectorError, invalid } from '../errors.js';
+import { DeflectorError } from '../errors.js';
 import { checkJobName, type Job } from '../jobs/job.js';
 import { JobRecords } from '../jobs/job-records.js';
 import { closeStageQueues, openStageQueues } from '../jobs/stage-queues.js';
@@ -38,7 +38,6 @@ export async function enqueueCommand(inputs: readonly string[], command: Command
     const records = new JobRecords(redis);
     const before = await records.get(name).catch(unlessNotFound);
     const options = before === undefined ? asked : resumedSettings(flags, asked, before);
-    if (options.emit !== 'none') throw invalid('--emit', 'none in a distributed job', options.emit);
     const quiet = options.quiet || flags.json === true;
     const order = { name, inputs, out: flags.out, options };
     const named = quiet ? () => undefined : sayNow();
@@ -83,12 +82,12 @@ function unlessNotFound(error: unknown): undefined {
 function resumedSettings(
   flags: EnqueueFlags,
   asked: ResolvedOptions,
-  { settings, chunk, lane, fetch }: Job,
+  { settings, chunk, lane, fetch, deadline }: Job,
 ): ResolvedOptions {
   const deployment = SETTING_NAMES.filter(name => !JOB_SETTING_NAMES.includes(name));
   const own = Object.fromEntries(deployment.map(name => [name, asked[name as keyof ResolvedOptions]]));
   const given = Object.fromEntries(
     SETTING_NAMES.flatMap(name => (flags[name] === undefined ? [] : [[name, flags[name]]])),
   );
-  return resolveSettings({ flags: { ...own, ...settings, chunk, lane, fetch, ...given } });
+  return resolveSettings({ flags: { ...own, ...settings, chunk, lane, fetch, deadline, ...given } });
 }

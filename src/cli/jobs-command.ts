@@ -1,9 +1,11 @@
 /** What the commands of `deflector jobs` do once they are called. Each returns its exit code. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { cleanJob } from '../../pipelines/clean.js';
 import { type ControlPorts, cancel, retry } from '../../pipelines/job-control.js';
 import type { ResolvedOptions } from '../config/settings.js';
-import type { DeadLetter, Job, JobProgress } from '../jobs/job.js';
+import { invalid } from '../errors.js';
+import { type DeadLetter, isPastDeadline, type Job, type JobProgress } from '../jobs/job.js';
 import { JobRecords } from '../jobs/job-records.js';
 import { PackRegister } from '../jobs/pack-register.js';
 import { closeStageQueues, openStageQueues } from '../jobs/stage-queues.js';
@@ -28,6 +30,9 @@ interface JobsFlags {
   readonly json?: boolean;
   readonly to?: string;
   readonly overwrite?: boolean;
+  readonly clean?: boolean;
+  readonly olderThan?: string;
+  readonly discard?: boolean;
 }
 
 /** What a command works with. */
@@ -127,27 +132,72 @@ export function deadLetters(command: Command): Promise<number> {
 }
 
 export function exportResults(command: Command): Promise<number> {
-  return withTools(command, async ({ records, s3, openStore, flags, options, job: named }) => {
-    const job = await named();
+  return withTools(command, async tools => {
+    const { records, s3, openStore, flags, options } = tools;
+    const job = await tools.job();
     // It takes the whole report with it, which no other command here needs.
     const { exportJob } = await import('../../pipelines/export.js');
     const { openDestination } = await import('../sinks/destination.js');
     const out = placeOf(job.out);
+    const own = openDestination(out, s3);
     const { run, figures, places } = await exportJob({
       job,
       progress: await records.progress(job),
       defender: await records.defender(job),
       store: openStore(job.out),
       out,
-      destination: openDestination(flags.to ?? out, s3),
+      own,
+      destination: flags.to === undefined ? own : openDestination(flags.to, s3),
       overwrite: flags.overwrite === true,
+      format: options.format,
+      gallery: options.gallery,
+      openStore,
+      missingPictures: (count, why) => {
+        if (!options.quiet)
+          process.stderr.write(`${counted(count, 'picture')} missing in the report: ${visibleText(why)}\n`);
+      },
     });
+    await records.markExported(job);
+    if (flags.clean) await cleanJob(job, own, false, tools);
     if (flags.json) print(run);
     else if (!options.quiet) {
       process.stdout.write(closingSummary(run, figures, places, terminalStyle(process.stdout, process.env)));
     }
     return EXIT.done;
   });
+}
+
+export function cleanJobs(command: Command): Promise<number> {
+  return withTools(command, async tools => {
+    const { records, s3, flags } = tools;
+    const { openDestination } = await import('../sinks/destination.js');
+    const clean = (job: Job) => cleanJob(job, openDestination(placeOf(job.out), s3), flags.discard === true, tools);
+    const cleaned: string[] = [];
+    if (flags.olderThan === undefined) {
+      const job = await tools.job();
+      await clean(job);
+      cleaned.push(job.name);
+    } else {
+      const before = new Date(Date.now() - daysOf(flags.olderThan) * 86_400_000).toISOString();
+      for await (const job of records.list()) {
+        const { finishedAt, exportedAt, cleanedAt, state } = await records.progress(job);
+        const kept = state === 'complete' && exportedAt === undefined && flags.discard !== true;
+        if (finishedAt === undefined || finishedAt > before || cleanedAt !== undefined || kept) continue;
+        await clean(job);
+        cleaned.push(job.name);
+      }
+    }
+    if (flags.json) print(cleaned);
+    else for (const name of cleaned) process.stdout.write(`Job ${name}: chunks removed\n`);
+    return EXIT.done;
+  });
+}
+
+/** @throws DeflectorError SETTINGS_INVALID */
+function daysOf(text: string): number {
+  const days = Number(text);
+  if (text.trim() === '' || !(days >= 0)) throw invalid('--older-than', 'a number of days', text);
+  return days;
 }
 
 async function withTools(command: Command, work: (tools: Tools) => Promise<number>): Promise<number> {
@@ -180,7 +230,7 @@ async function withTools(command: Command, work: (tools: Tools) => Promise<numbe
 
 /** A job as JSON. Scripts rely on the names. */
 function described(job: Job, progress: JobProgress): object {
-  const { name, createdAt, lane, chunk, fetch, inputs, out, model, settings } = job;
+  const { name, createdAt, lane, chunk, fetch, deadline, inputs, out, model, settings } = job;
   return {
     schema: 'deflector/job@1',
     name,
@@ -188,6 +238,7 @@ function described(job: Job, progress: JobProgress): object {
     lane,
     chunk,
     fetch,
+    ...(deadline === undefined ? {} : { deadline, pastDeadline: isPastDeadline(job) }),
     inputs,
     out: placeOf(out),
     model,
@@ -204,8 +255,14 @@ function lines(job: Job, { state, chunks, images, done, dead, verdicts }: JobPro
     `  ${grouped(total)} of ${counted(images, 'image')} have verdicts: ${grouped(suspicious)} suspicious${codes.join('')}`,
     `  ${grouped(done)} of ${counted(chunks, 'chunk')} done, ${grouped(dead)} given up${dead > 0 ? ' (deflector jobs dead)' : ''}`,
     `  model ${visibleText(job.model.name)}, lane ${job.lane}, since ${job.createdAt}, in ${visibleText(placeOf(job.out))}`,
+    ...(job.deadline === undefined ? [] : [deadlineLine(job, verdicts.errors.DEADLINE_PASSED ?? 0)]),
     '',
   ].join('\n');
+}
+
+function deadlineLine(job: Job, missed: number): string {
+  const when = isPastDeadline(job) ? `passed at ${job.deadline}` : `is ${job.deadline}`;
+  return `  deadline ${when}${missed > 0 ? `: ${counted(missed, 'image')} not defended in time` : ''}`;
 }
 
 function print(value: unknown): void {

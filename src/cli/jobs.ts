@@ -4,13 +4,13 @@ import { addConfigOption, addQueueOptions, addSettings } from './options.js';
 
 type Work = typeof import('./jobs-command.js');
 
-/** Adds `jobs list`, `show`, `wait`, `cancel`, `retry`, `dead` and `export`. */
+/** Adds `jobs list`, `show`, `wait`, `cancel`, `retry`, `dead`, `export` and `clean`. */
 export function registerJobs(program: Command): void {
-  const jobs = program.command('jobs').description('list, watch, cancel, retry and export jobs of the queue');
+  const jobs = program.command('jobs').description('list, watch, cancel, retry, export and clean up jobs of the queue');
 
   const add = (name: string, description: string, work: keyof Work, example: string): Command => {
     const command = jobs.command(name).description(description);
-    if (name !== 'list') command.argument('<name>', 'name of the job');
+    if (name !== 'list') command.argument(name === 'clean' ? '[name]' : '<name>', 'name of the job');
     return addQueueOptions(addConfigOption(command))
       .addHelpText('after', `\nExample:\n  $ deflector jobs ${example}`)
       .action(async (...args: unknown[]) => {
@@ -34,11 +34,18 @@ export function registerJobs(program: Command): void {
   add('dead', 'show what was given up, and why', 'deadLetters', 'dead photos-1 --json');
   const exporting = add(
     'export',
-    'write results.jsonl, run.json and report.html of a complete job',
+    'write the results of a complete job: results.jsonl or results.parquet, run.json and report.html',
     'exportResults',
     'export photos-1 --to results',
   );
-  addSettings(exporting, ['quiet'])
+  addSettings(exporting, ['format', 'gallery', 'quiet'])
     .option('--to <dir>', "folder or s3:// prefix for the files (default: the job's own)")
-    .option('--overwrite', 'start over where results are there already');
+    .option('--overwrite', 'start over where results are there already')
+    .option('--clean', 'then remove the chunks of the job');
+  add('clean', 'remove the chunks of a job that has ended and was exported', 'cleanJobs', 'clean photos-1')
+    .option(
+      '--older-than <days>',
+      'in place of one job: all that were exported, or cancelled, and ended so many days ago',
+    )
+    .option('--discard', 'also where the results were never exported');
 }

@@ -11,6 +11,7 @@ import { LOG_LEVELS } from '../telemetry/log.js';
 import { availableCores } from './cores.js';
 import { MODEL_RECIPE, RECIPE_NAMES, type Recipe } from './recipes.js';
 import {
+  DEADLINE,
   EARLY_STOP,
   HTTP_ADDRESS,
   integer,
@@ -178,6 +179,19 @@ export const SETTINGS = {
   imageTimeout: setting('limits', integer(1, 3600), 30, 'most seconds that decoding one image may take'),
   followLinks: setting('job', SWITCH, false, 'read through links in a folder that lead out of it'),
   emit: setting('job', oneOf(['none', 'defended']), 'none', 'also write the defended images, as a dataset'),
+  emitForm: setting(
+    'job',
+    oneOf(['files', 'shards']),
+    'files',
+    'defended images as files, or in WebDataset shards (.tar)',
+  ),
+  shardSize: setting('job', integer(1, 100_000), 1000, 'places of the input whose images share a shard'),
+  format: setting(
+    'job',
+    oneOf(['jsonl', 'parquet', 'both']),
+    'jsonl',
+    'results.jsonl, results.parquet or both; run writes results.jsonl in any case',
+  ),
   gallery: setting('job', integer(0, 48), 48, 'most images shown in the report'),
   maxErrors: setting('job', integer(0, UNLIMITED), 0, 'error verdicts above which the exit code is 1'),
   s3Endpoint: setting(
@@ -237,6 +251,13 @@ export const SETTINGS = {
     1000,
     'chunks that may wait in a lane before the producer waits',
   ),
+  deadline: setting(
+    'producer',
+    optional(DEADLINE),
+    null,
+    'when to stop defending, from the creation of the job: images that are left get error verdicts',
+    'none',
+  ),
   keepJobs: setting('producer', integer(1, 3650), 30, 'days for which Redis remembers a job that has ended'),
   concurrency: setting('worker', integer(1, 64), 2, 'chunks in hand at a time, for each stage'),
   attempts: setting('worker', integer(1, 100), 8, 'times a chunk is tried while stores or models fail'),
@@ -290,7 +311,7 @@ export const SETTINGS = {
     'none',
   ),
   rate: setting('ingest', integer(1, 1_000_000), 100, 'requests a second that one client may make of one gateway'),
-  deadline: setting('ingest', integer(1, 3600), 30, 'seconds that defending one image that was sent may take'),
+  requestDeadline: setting('ingest', integer(1, 3600), 30, 'seconds that defending one image that was sent may take'),
   eventKeys: setting(
     'ingest',
     oneOf(['auto', 'encoded', 'plain']),
@@ -337,12 +358,12 @@ export const JOB_SETTING_NAMES = SETTING_NAMES.filter(name => !DEPLOYMENT_GROUPS
 const FREE_SETTINGS: readonly SettingName[] = SETTING_NAMES.filter(
   name =>
     SETTINGS[name].group === 'storage' ||
-    ['threads', 'device', 'batch', 'gallery', 'maxErrors', 'quiet'].includes(name),
+    ['threads', 'device', 'batch', 'format', 'gallery', 'maxErrors', 'quiet'].includes(name),
 );
 
 /** Settings that say nothing to a distributed job: workers have threads of their own, and its results are exported. */
 export const EMBEDDED_SETTINGS: readonly SettingName[] = [
-  ...(['threads', 'device', 'batch', 'emit', 'gallery', 'maxErrors', 'quiet'] as const),
+  ...(['threads', 'device', 'batch', 'format', 'gallery', 'maxErrors', 'quiet'] as const),
 ];
 
 /** Settings that are no part of a distributed job's record: each worker reaches S3 by its own. */

@@ -279,3 +279,22 @@ export const STEPS: ValueType<readonly DefenceStep[]> = {
   },
   print: value => value,
 };
+
+const UNITS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A point in time, said as a duration from some beginning or as a time in ISO 8601. */
+export const DEADLINE: ValueType<string> = {
+  expected: 'a duration such as 90s, 30m, 12h or 7d, or a time such as 2030-01-31T18:00:00Z',
+  placeholder: 'duration|time',
+  parse: value => (typeof value === 'string' && !Number.isNaN(deadlineAfter(0, value)) ? value : undefined),
+  print: value => value,
+};
+
+/** @returns milliseconds since 1970; NaN for what is no deadline */
+export function deadlineAfter(beginning: number, deadline: string): number {
+  const [, count, unit = ''] = /^(\d{1,9})([smhd])$/.exec(deadline) ?? [];
+  if (count !== undefined) return beginning + Number(count) * UNITS[unit]!;
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(deadline)
+    ? Date.parse(deadline)
+    : Number.NaN;
+}

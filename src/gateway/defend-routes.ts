@@ -16,7 +16,7 @@ const BODIES = ['image/*', 'application/octet-stream', 'multipart/form-data'];
 
 export interface DefendOptions {
   /** Longest time in seconds that defending one image may take. */
-  readonly deadline: number;
+  readonly requestDeadline: number;
   readonly maxBytes: number;
 }
 
@@ -63,7 +63,7 @@ async function defended(
 ): Promise<Defended> {
   const { name } = request.query as z.infer<typeof imageQuery>;
   const image = await imageOf(request);
-  return direct.defend(image.bytes, name ?? image.name, { explanation }, deadlineOf(request, options.deadline));
+  return direct.defend(image.bytes, name ?? image.name, { explanation }, deadlineOf(request, options.requestDeadline));
 }
 
 /** @throws DeflectorError REQUEST_INVALID, MEDIA_TYPE_UNSUPPORTED */

@@ -55,7 +55,7 @@ export interface GatewayOptions {
   /** Requests a second of one client. */
   readonly rate: number;
   /** Longest time in seconds that defending one image may take. */
-  readonly deadline: number;
+  readonly requestDeadline: number;
   readonly maxBytes: number;
   readonly eventKeys: EventKeys;
   readonly logger?: FastifyBaseLogger;

@@ -78,6 +78,11 @@ function nameOf(chunk: number): string {
   return `chunks/${chunkName(chunk)}`;
 }
 
+/** The names of all that a chunk leaves but its pack. */
+export function chunkFiles(chunk: number): string[] {
+  return [`${nameOf(chunk)}.input.json`, `${nameOf(chunk)}.verdicts.jsonl`];
+}
+
 /** The number of a chunk as a path without an ending: at most 10,000 chunks lie in one folder. */
 export function chunkName(chunk: number): string {
   const digits = String(chunk).padStart(8, '0');

@@ -123,6 +123,10 @@ if redis.call('SETBIT', dead, ARGV[2], 1) == 0 then redis.call('HINCRBY', job, '
 bury(ARGV[2], ARGV[3])
 return 'ok'`;
 
+const DATE = `${HEAD}
+redis.call('HSET', job, ARGV[2], ARGV[3])
+return 'ok'`;
+
 const NOTE = `${HEAD}
 redis.call('HSETNX', job, 'defender', ARGV[2])
 return 'ok'`;
@@ -216,7 +220,7 @@ return redis.call('HGET', KEYS[1], 'job')`;
         suspicious: number('suspicious'),
         errors: Object.fromEntries(errors),
       },
-      ...(fields.finishedAt === undefined ? {} : { finishedAt: fields.finishedAt }),
+      ...dates(fields),
     };
   }
 
@@ -305,6 +309,16 @@ return redis.call('HGET', KEYS[1], 'job')`;
   /** Records that a chunk was given up. */
   async bury(job: Pick<Job, 'name' | 'id'>, letter: DeadLetter): Promise<void> {
     await this.#script(job, BURY, letter.chunk, JSON.stringify(letter));
+  }
+
+  /** Records that the results of a job are exported. */
+  async markExported(job: Pick<Job, 'name' | 'id'>): Promise<void> {
+    await this.#script(job, DATE, 'exportedAt', now());
+  }
+
+  /** Records that the chunks of a job are gone. */
+  async markCleaned(job: Pick<Job, 'name' | 'id'>): Promise<void> {
+    await this.#script(job, DATE, 'cleanedAt', now());
   }
 
   /** Records what defends the job, once: workers of one deployment are alike. */
@@ -398,6 +412,11 @@ return redis.call('HGET', KEYS[1], 'job')`;
 
 function parseJob(text: string): Job {
   return jobShape.parse(JSON.parse(text));
+}
+
+function dates(fields: Readonly<Record<string, string>>): Pick<JobProgress, 'finishedAt' | 'exportedAt' | 'cleanedAt'> {
+  const names = ['finishedAt', 'exportedAt', 'cleanedAt'] as const;
+  return Object.fromEntries(names.flatMap(name => (fields[name] === undefined ? [] : [[name, fields[name]]])));
 }
 
 function stateOf(number: (field: string) => number): JobState {

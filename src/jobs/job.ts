@@ -6,11 +6,11 @@
  *        └─────────────────────────────┴──cancel──▶ cancelled
  */
 import { z } from 'zod';
-import { type ErrorCode, invalid } from '../errors.js';
+import { DeflectorError, type ErrorCode, invalid } from '../errors.js';
 import { LANES, MAX_CHUNK } from '../queue/queue.js';
 import type { RunSummary } from '../report/run-summary.js';
 import { storeAddressShape } from '../storage/store-address.js';
-import type { ModelIdentity, Verdict } from '../types.js';
+import type { FailedImage, JobItem, ModelIdentity, Verdict } from '../types.js';
 
 /** What a job is called: also part of keys in Redis and of ids in queues. */
 const JOB_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -55,12 +55,27 @@ export const jobShape = z.strictObject({
   localizer: modelShape.optional(),
   /** Of a job that images join as they come: the stream that it is a part of. Its chunks may be shorter than `chunk`. */
   stream: z.string().optional(),
+  /** ISO 8601, UTC: what is not defended by then gets the error verdict DEADLINE_PASSED. */
+  deadline: z.string().optional(),
 });
 
-export interface Job extends Omit<z.infer<typeof jobShape>, 'model' | 'localizer' | 'stream'> {
+export interface Job extends Omit<z.infer<typeof jobShape>, 'model' | 'localizer' | 'stream' | 'deadline'> {
   readonly model: ModelIdentity;
   readonly localizer?: ModelIdentity | undefined;
   readonly stream?: string | undefined;
+  readonly deadline?: string | undefined;
+}
+
+/** Whether the time for a job is over. */
+export function isPastDeadline({ deadline }: Pick<Job, 'deadline'>): boolean {
+  return deadline !== undefined && Date.now() >= Date.parse(deadline);
+}
+
+/** What an image is that was not defended in time. */
+export function pastDeadline({ deadline }: Pick<Job, 'deadline'>, item: Pick<JobItem, 'index' | 'key'>): FailedImage {
+  const message = `The deadline of the job, ${deadline}, passed before the image was defended`;
+  const error = { code: 'DEADLINE_PASSED', message, retryable: false } as const;
+  return { index: item.index, key: item.key, error, ms: { fetch: 0, decode: 0 } };
 }
 
 export type JobState = 'listing' | 'running' | 'stuck' | 'complete' | 'cancelled';
@@ -78,6 +93,15 @@ export interface JobProgress {
   readonly verdicts: VerdictCounts;
   /** ISO 8601, UTC; absent while there is something to do. */
   readonly finishedAt?: string;
+  /** When its results were exported last, and when its chunks were removed; ISO 8601, UTC. */
+  readonly exportedAt?: string;
+  readonly cleanedAt?: string;
+}
+
+/** @throws DeflectorError JOB_CLEANED where the chunks of the job are gone */
+export function refuseCleaned({ name }: Pick<Job, 'name'>, { cleanedAt }: Pick<JobProgress, 'cleanedAt'>): void {
+  if (cleanedAt === undefined) return;
+  throw new DeflectorError('JOB_CLEANED', `The chunks of the job ${name} were removed at ${cleanedAt}`);
 }
 
 /** Verdicts by what they say. */

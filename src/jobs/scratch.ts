@@ -85,6 +85,7 @@ async function isWanted({ job: name, id, chunk }: RegisteredPack, records: JobRe
   return false;
 }
 
-function packName(id: string, chunk: number): string {
+/** The name of a chunk's pack in the store of its job. @param id of the job */
+export function packName(id: string, chunk: number): string {
   return `scratch/${id}/${chunkName(chunk)}.pack`;
 }

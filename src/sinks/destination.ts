@@ -1,6 +1,6 @@
 /** Where the files of a job go: a folder, or what lies below a prefix in S3. */
-import { stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { rmdir, stat } from 'node:fs/promises';
+import { join, posix, resolve } from 'node:path';
 import { invalid } from '../errors.js';
 import { systemCode } from '../storage/faults.js';
 import { FileSystemStore, removePartialWrites } from '../storage/filesystem-store.js';
@@ -30,6 +30,8 @@ export interface Destination {
    * @param below also in the folders below
    */
   sweep(below: boolean): Promise<void>;
+  /** Deletes files, and the folders that are empty then. @throws DeflectorError STORE_* */
+  removeAll(names: Iterable<string>): Promise<void>;
   /** Finds out before any work whether results can go here. @throws DeflectorError SETTINGS_INVALID, STORE_* */
   check(): Promise<void>;
 }
@@ -67,6 +69,17 @@ export class FolderDestination implements Destination {
     return removePartialWrites(resolve(this.#path), below);
   }
 
+  async removeAll(names: Iterable<string>): Promise<void> {
+    const folders = new Set<string>();
+    for (const name of names) {
+      await this.store.delete(name);
+      for (let folder = posix.dirname(name); !folders.has(folder); folder = posix.dirname(folder)) folders.add(folder);
+    }
+    // The deepest first. One that holds something else stays.
+    const deepest = [...folders].sort((a, b) => b.split('/').length - a.split('/').length);
+    for (const folder of deepest) await rmdir(resolve(this.#path, folder)).catch(() => undefined);
+  }
+
   async check(): Promise<void> {
     const stats = await stat(resolve(this.#path)).catch(error => systemCode(error));
     if (stats === 'ENOTDIR' || (typeof stats === 'object' && !stats.isDirectory())) {
@@ -101,6 +114,10 @@ class S3Destination implements Destination {
 
   async sweep(): Promise<void> {
     // An object is there whole or not at all.
+  }
+
+  removeAll(names: Iterable<string>): Promise<void> {
+    return this.store.deleteAll([...names]);
   }
 
   async check(): Promise<void> {

@@ -153,7 +153,7 @@ export async function testGateway(
   };
   const app = await createGateway(ports, {
     rate: 1_000_000,
-    deadline: 30,
+    requestDeadline: 30,
     maxBytes: 1_000_000,
     eventKeys: 'auto',
     ...options,

@@ -1,22 +1,30 @@
 /** The laws of the distributed pipeline: at least once in, exactly once out, and the bytes of the embedded one. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
 import { deployment, until } from '../helpers/distributed.js';
 import { filesBelow } from '../helpers/files.js';
 import { checkLeaks } from '../helpers/leaks.js';
+import { readParquet } from '../helpers/parquet.js';
 import { samplesOf, scrape, telemetryUrl } from '../helpers/prometheus.js';
 import { startRedisCluster } from '../helpers/redis-server.js';
-import { timelessLines } from '../helpers/results.js';
+import { digestsBelow, timelessLines } from '../helpers/results.js';
 import { tinyName } from '../helpers/tiny-images.js';
 import { writeTinyModel } from '../helpers/tiny-model.js';
 
 checkLeaks();
 
 const IMAGES = 200;
+
+/** The rows of a job's table, without their durations. */
+async function timelessRows(out: string): Promise<unknown[]> {
+  const verdicts = await readParquet(await readFile(join(out, 'results.parquet')));
+  return verdicts.map(({ ms: _, ...verdict }) => verdict);
+}
 
 describe('a distributed job', () => {
   it('has the results of an embedded one, with one worker and with three', async t => {
@@ -81,6 +89,92 @@ describe('a distributed job', () => {
     assert.equal(log().match(/goes back to the fetch stage/g)?.length, 3);
     assert.equal((await progress('job')).dead, 0);
     assert.deepEqual(await filesBelow(scratch), []);
+  });
+
+  it('leaves the defended images, the table and the pictures of an embedded one, and nothing else once it is cleaned', async t => {
+    const { folder, input, defence, enqueue, worker, command, progress } = await deployment(t, 40);
+    await writeFile(join(input, '00003b.png'), 'no image');
+    await worker();
+    for (const form of [
+      ['--emit-form', 'files'],
+      ['--emit-form', 'shards', '--shard-size', '16', '--fetch', 'separate'],
+    ]) {
+      const [, name = ''] = form;
+      const emit = ['--emit', 'defended', ...form];
+      const plain = [...defence, ...emit.slice(0, name === 'files' ? 4 : 6)];
+      const embedded = join(folder, `embedded-${name}`);
+      assert.equal(
+        (await command('run', input, '--out', embedded, '--format', 'both', ...plain, '--max-errors', '1')).code,
+        0,
+      );
+      assert.equal((await enqueue(name, ...emit)).code, 0);
+      await command('jobs', 'wait', name, '--quiet');
+      const exported = await command('jobs', 'export', name, '--format', 'both');
+      assert.deepEqual([exported.code, exported.stderr], [0, '']);
+      assert.deepEqual(
+        await digestsBelow(join(folder, name, 'defended')),
+        await digestsBelow(join(embedded, 'defended')),
+      );
+      assert.deepEqual(await timelessRows(join(folder, name)), await timelessRows(embedded));
+      // One picture of each kind for each image of the gallery.
+      const pictures = async (out: string) =>
+        (await readFile(join(out, 'report.html'), 'utf8')).match(/data:image\/webp[^"]*/g);
+      assert.deepEqual(await pictures(join(folder, name)), await pictures(embedded));
+      assert.equal((await command('jobs', 'clean', name)).code, 0);
+      const left = (await filesBelow(join(folder, name))).map(path => relative(join(folder, name), path));
+      assert.deepEqual(
+        left.filter(path => !path.startsWith('defended/')),
+        ['report.html', 'results.jsonl', 'results.parquet', 'run.json'],
+      );
+      assert.ok(!existsSync(join(folder, name, 'chunks')) && !existsSync(join(folder, name, 'scratch')));
+      assert.match((await command('jobs', 'export', name, '--overwrite')).stderr, /^error JOB_CLEANED/);
+      assert.match((await command('jobs', 'retry', name)).stderr, /^error JOB_CLEANED/);
+      assert.ok((await progress(name)).cleanedAt);
+    }
+    await enqueue('kept');
+    await command('jobs', 'wait', 'kept', '--quiet');
+    assert.match((await command('jobs', 'clean', 'kept')).stderr, /^error JOB_UNFINISHED: .* never exported/);
+    assert.deepEqual(JSON.parse((await command('jobs', 'clean', '--older-than', '0', '--json')).stdout), []);
+    assert.equal((await command('jobs', 'export', 'kept', '--format', 'parquet', '--clean')).code, 0);
+    assert.deepEqual(
+      await filesBelow(join(folder, 'kept')),
+      ['report.html', 'results.parquet', 'run.json'].map(name => join(folder, 'kept', name)),
+    );
+  });
+
+  it('gives error verdicts to what is left when its deadline passes, and says so', async t => {
+    const { input, enqueue, worker, results, embedded, command, progress } = await deployment(t, 96);
+    const expected = await embedded();
+    const late = new Date(Date.now() + 12_000).toISOString();
+    for (const [job, ...stage] of [['fused'], ['separate', '--fetch', 'separate']] as [string, ...string[]][]) {
+      assert.equal((await enqueue(job, '--deadline', late, ...stage)).code, 0);
+    }
+    // The same call goes on with a job; another deadline is another job's.
+    assert.equal((await enqueue('fused', '--deadline', late)).code, 0);
+    assert.match((await enqueue('fused', '--deadline', '1h')).stderr, /^error JOB_MISMATCH: .*--deadline/);
+    assert.equal((await enqueue('before', '--deadline', '0s')).code, 0);
+    // All images of the second half take longer than there is time, at a pace of several seconds a chunk.
+    await worker([], '*=slow');
+    for (const job of ['fused', 'separate', 'before']) {
+      const lines = await results(job);
+      assert.equal(lines.length, expected.length);
+      let missed = 0;
+      for (const [place, line] of lines.entries()) {
+        const { key, error } = JSON.parse(line);
+        if (error === undefined) assert.equal(line, expected[place]);
+        else {
+          missed++;
+          assert.deepEqual([key, error.code, error.retryable], [tinyName(place), 'DEADLINE_PASSED', false]);
+          if (job !== 'before')
+            assert.equal(error.message, `The deadline of the job, ${late}, passed before the image was defended`);
+        }
+      }
+      const shown = (await command('jobs', 'show', job)).stdout;
+      if (missed > 0) assert.match(shown, new RegExp(`deadline passed at .*: ${missed} images not defended in time`));
+      if (job === 'before') assert.equal(missed, 96);
+      assert.equal((await progress(job)).dead, 0);
+    }
+    assert.ok(existsSync(input));
   });
 
   it('has its packs cleared when it is cancelled, and when they are too old', async t => {
