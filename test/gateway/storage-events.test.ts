@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { formatVerdict, parseVerdict } from '../../src/sinks/verdict-json.js';
 import { deployment, until } from '../helpers/distributed.js';
+import { filesBelow } from '../helpers/files.js';
 import { freePort } from '../helpers/free-port.js';
 import { startGateway } from '../helpers/ingest.js';
 import { checkLeaks } from '../helpers/leaks.js';
@@ -55,10 +56,13 @@ describe('an upload to a real S3 server', () => {
     assert.ok(verdicts.every(({ verdict }) => verdict.status === 'ok'));
 
     // Beside the stream the same verdicts lie in objects, and the gateway gives them by their ids.
-    const files = (await readdir(join(folder, 'sink'), { recursive: true })).filter(name => name.endsWith('.jsonl'));
-    const lines = await Promise.all(files.map(name => readFile(join(folder, 'sink', name), 'utf8')));
-    const stored = lines.join('').trimEnd().split('\n').sort();
-    assert.deepEqual(stored, verdicts.map(({ verdict }) => formatVerdict(verdict)).sort());
+    const stored = async () => {
+      const files = (await filesBelow(join(folder, 'sink'))).filter(name => name.endsWith('.jsonl'));
+      const texts = await Promise.all(files.map(name => readFile(name, 'utf8')));
+      return texts.flatMap(text => text.trimEnd().split('\n')).sort();
+    };
+    await until(async () => (await stored()).length >= 2);
+    assert.deepEqual(await stored(), verdicts.map(({ verdict }) => formatVerdict(verdict)).sort());
     const headers = { authorization: `Bearer ${TOKEN}` };
     const call = async (path: string, init?: RequestInit) => {
       const response = await fetch(`${gateway.url}${path}`, { ...init, headers: { ...headers, ...init?.headers } });

@@ -1,15 +1,24 @@
 /** Folders that tests work in, and a way to meet permissions even as root. */
+import { rmSync } from 'node:fs';
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+
+/** Folders that something still wrote to when their tests ended. */
+const busy = new Set<string>();
+process.once('exit', () => {
+  for (const folder of busy) rmSync(folder, { recursive: true, force: true });
+});
 
 /** A new folder that goes away when the test ends. */
 export async function temporaryFolder(t: Pick<TestContext, 'after'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'deflector-test-'));
   // Readable by any user, for `asPlainUser`.
   await chmod(folder, 0o755);
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // Hooks run in the order of their registration, and a hook that throws keeps the later ones, which end the processes that
+  // write here, from running.
+  t.after(() => rm(folder, { recursive: true, force: true }).catch(() => busy.add(folder)));
   return folder;
 }
 
