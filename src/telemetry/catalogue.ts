@@ -14,7 +14,8 @@ export const LABELS = {
   model: 'name of the model; of more than 8 in one process the rest are `other`',
   runtime: 'what executes the model',
   label: 'name and index of the class; classes from index 1000 on are `other`',
-  job: 'name of the job; the 20 newest that are at work, or ended in the last ten minutes',
+  // Prometheus calls the group of targets `job`, and would take that name away.
+  job_name: 'the 20 newest jobs that are at work, or ended in the last ten minutes',
   version: 'version of Deflector',
   node: 'version of Node.js',
   sha256: 'digest of the network file',
@@ -221,13 +222,13 @@ export const METRICS = {
   jobChunks: gauge(
     'deflector_job_chunks',
     'Chunks of a job: `named` by the producer, `done`, `dead`',
-    ['job', 'state'],
+    ['job_name', 'state'],
     'deployment',
   ),
   jobImages: gauge(
     'deflector_job_images',
     'Images of a job: `named` by the producer, and by their verdicts `ok`, `suspicious` (a part of ok), `error`',
-    ['job', 'state'],
+    ['job_name', 'state'],
     'deployment',
   ),
 } as const;

@@ -187,8 +187,8 @@ export class Metrics implements StageObserver {
     this.#is.redisEvicted.set({}, redis.evictedKeys);
     this.#is.redisUptime.set({}, redis.uptime);
     for (const { job, chunks, images } of jobs) {
-      for (const [state, count] of Object.entries(chunks)) this.#is.jobChunks.set({ job, state }, count);
-      for (const [state, count] of Object.entries(images)) this.#is.jobImages.set({ job, state }, count);
+      for (const [state, count] of Object.entries(chunks)) this.#is.jobChunks.set({ job_name: job, state }, count);
+      for (const [state, count] of Object.entries(images)) this.#is.jobImages.set({ job_name: job, state }, count);
     }
   }
 }

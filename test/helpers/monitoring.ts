@@ -6,6 +6,7 @@ import { METRICS, type MetricDefinition } from '../../src/telemetry/catalogue.js
 import { REPOSITORY } from './repository.js';
 
 export const RULES = join(REPOSITORY, 'infra/prometheus');
+const DASHBOARDS = join(REPOSITORY, 'infra/grafana/dashboards');
 
 export interface AlertRule {
   readonly alert: string;
@@ -32,7 +33,10 @@ export const RECORDINGS = rulesOf<RecordingRule>('recording.yaml');
 export const RULE_TESTS = readdirSync(join(RULES, 'tests')).map(file => join(RULES, 'tests', file));
 
 /** Series that no process of Deflector counts by itself: Prometheus's own, and those of any Node.js process. */
-const COMMON = ['up', 'process_start_time_seconds', 'nodejs_eventloop_lag_p99_seconds'];
+const COMMON = [
+  ...['up', 'ALERTS', 'nodejs_eventloop_lag_p99_seconds'],
+  ...['process_start_time_seconds', 'process_cpu_seconds_total', 'process_resident_memory_bytes'],
+];
 
 /** All names of series that a query may ask for. */
 export const SERIES: ReadonlySet<string> = new Set([
@@ -47,7 +51,37 @@ export const SERIES: ReadonlySet<string> = new Set([
 export function seriesIn(query: string): string[] {
   const bare = query.replaceAll(/"[^"]*"/g, '""').replaceAll(/\{[^}]*\}/g, '{}');
   const names = bare.match(
-    /\b(?:deflector[_:]|nodejs_|process_)[a-zA-Z0-9_:]+|\bup\b|\b[a-z_:][a-z0-9_:]*(?=\s*[{[])/g,
+    /\b(?:deflector[_:]|nodejs_|process_|DCGM_)[a-zA-Z0-9_:]+|\bup\b|\b[a-zA-Z_:][a-zA-Z0-9_:]*(?=\s*[{[])/g,
   );
   return [...new Set(names)];
+}
+
+export interface DashboardQuery {
+  readonly dashboard: string;
+  readonly panel: string;
+  readonly expr: string;
+}
+
+/** The queries of all panels and annotations, variables as Grafana replaces them where `All` is chosen. */
+export function dashboardQueries(job: string): DashboardQuery[] {
+  return readdirSync(DASHBOARDS).flatMap(file => {
+    const { annotations, panels }: Dashboard = JSON.parse(readFileSync(join(DASHBOARDS, file), 'utf8'));
+    const dashboard = file.replace(/\.json$/, '');
+    return [
+      ...annotations.list.map(({ name, expr }) => ({ panel: name, expr })),
+      ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ panel: title, expr }))),
+    ].map(({ panel, expr }) => ({
+      dashboard,
+      panel,
+      expr: expr
+        .replaceAll(/\$(?:namespace|model)\b/g, '.*')
+        .replaceAll(/\$job\b/g, job)
+        .replaceAll(/\$__rate_interval\b/g, '1m'),
+    }));
+  });
+}
+
+interface Dashboard {
+  readonly annotations: { readonly list: readonly { readonly name: string; readonly expr: string }[] };
+  readonly panels: readonly { readonly title: string; readonly targets?: readonly { readonly expr: string }[] }[];
 }

@@ -47,8 +47,8 @@ describe('a worker', () => {
     assert.equal(sum('deflector_inference_seconds_count'), sum('deflector_batch_size_count', 'defend'));
     assert.equal(samples.get('deflector_threads{stage="defend"}'), 1);
     assert.equal(samples.get('deflector_gpu_in_use{runtime="onnxruntime-cpu"}'), 0);
-    assert.equal(samples.get('deflector_job_chunks{job="job",state="done"}'), 3);
-    assert.equal(samples.get('deflector_job_images{job="job",state="error"}'), 1);
+    assert.equal(samples.get('deflector_job_chunks{job_name="job",state="done"}'), 3);
+    assert.equal(samples.get('deflector_job_images{job_name="job",state="error"}'), 1);
     assert.equal(samples.get('deflector_redis_eviction_policy_info{policy="noeviction"}'), 1);
     assert.ok(samples.get('deflector_redis_memory_used_bytes')! > 0);
     assert.equal(await end('SIGTERM'), 0);
