@@ -325,7 +325,7 @@ class Evaluation {
 function recommendedCase(recommendation: Recommendation | undefined): DefenceCase | undefined {
   if (recommendation === undefined || recommendation.recipe === DEFAULT_RECIPE) return undefined;
   const { recipe, defence: settings } = resolveOptions({ seed: '-' }, recommendation);
-  return { id: recipe, title: `Recipe ${recipe}`, settings };
+  return { id: recipe, title: 'Recommended recipe', settings };
 }
 
 function imagesOf(evaluation: ModelEvaluation, split: Split): { images: number; wrong: number } {

@@ -69,7 +69,7 @@ function tableOne(measured: Measured, plan: Plan): string[] {
 function recommendedClean(measured: Measured, { recommended, images }: Plan): string {
   if (recommended === undefined) return '';
   const cell = cellOf(measured.cases(testSample(images), CLEAN, recommended));
-  return ` The recipe that is recommended for this model keeps ${of(cell.vote)}.`;
+  return ` The recipe that is recommended for this model (its settings: under 'How it was made') keeps ${of(cell.vote)}.`;
 }
 
 function recommendedRecovery(measured: Measured, { recommended, images }: Plan): string {

@@ -36,7 +36,7 @@ export function facts(report: EvaluationReport): readonly (readonly [string, str
       'Data',
       `${data.source}, ${grouped(data.listed)} images listed${data.unusable > 0 ? `, ${data.unusable} unusable` : ''}; SHA-256 over those that count ${data.sha256}`,
     ],
-    ['Recipe recommended for the model', report.recipe],
+    ['Recipe recommended for the model', recommended(report)],
     ['Seed', report.seed],
     ['Runtime', report.runtime],
     [
@@ -52,6 +52,15 @@ export function facts(report: EvaluationReport): readonly (readonly [string, str
     ],
     ['Made', `${report.startedAt} to ${report.finishedAt}`],
   ];
+}
+
+/** By the settings in which it differs from the paper's: its name says nothing to who has not the model's folder. */
+function recommended({ recipe, defences }: EvaluationReport): string {
+  const changes = Object.entries(defences[recipe] ?? {})
+    .map(([name, value]) => ({ name, value: JSON.stringify(value), papers: JSON.stringify(defences.paper?.[name]) }))
+    .filter(({ value, papers }) => value !== papers)
+    .map(({ name, value }) => `${name} ${value.replace(/["[\]]/g, '')}`);
+  return changes.length === 0 ? recipe : `${recipe}, which is the paper's but for ${changes.join(', ')}`;
 }
 
 function section({ title, paragraphs, tables }: Section): string {

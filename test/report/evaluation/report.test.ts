@@ -71,6 +71,17 @@ const REPORT: EvaluationReport = {
 };
 
 describe('the report of an evaluation', () => {
+  it("names a recipe of the model by the settings in which it is not the paper's", () => {
+    const paper = { sigma: 0.04, window: 10, order: ['deflect', 'denoise'] };
+    const model = { sigma: 0.06, window: 10, order: ['deflect', 'denoise', 'crop'] };
+    const report = { ...REPORT, recipe: 'model', defences: { paper, model } };
+    assert.match(
+      evaluationMarkdown(report),
+      /- Recipe recommended for the model: model, which is the paper's but for sigma 0\.06, order deflect,denoise,crop\n/,
+    );
+    assert.match(evaluationMarkdown(REPORT), /- Recipe recommended for the model: paper\n/);
+  });
+
   it('has shares with interval, n and the paper beside them', async () => {
     // 15 of 20, Wilson: 53.1 to 88.8 %.
     assert.match(
