@@ -1,4 +1,4 @@
-/** Batches of another size than a runtime takes: cut, filled up and put together again. */
+/** Batches of another size than a runtime or its memory takes: cut, filled up and put together again. */
 import type { ClassifierOutput } from '../types.js';
 
 /**
@@ -52,7 +52,50 @@ export function joined(parts: readonly ClassifierOutput[]): ClassifierOutput {
   };
 }
 
-function concatenated(parts: readonly Float32Array[]): Float32Array {
+/** What runtimes say when the memory of a device does not suffice: CUDA, ONNX Runtime's arena, Dawn, TensorFlow. */
+const OUT_OF_MEMORY =
+  /out of memory|failed to allocate memory|OOM when allocating|CUDA(_ERROR| failure 2)\b|MEMORY_ALLOCATION/i;
+
+/** Cuts batches to what the memory of a device holds, which shows only when one does not fit; what it learnt it keeps. */
+export class MemoryLimit {
+  readonly #what: string;
+  /** Most images in one call, once the device ran out of memory. */
+  #limit = Number.POSITIVE_INFINITY;
+
+  /** @param what ran out, for the warning */
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  /**
+   * Runs `count` images in as many calls as the memory asks for.
+   *
+   * @param run runs `images` images from `start` on
+   * @throws what `run` throws, but for memory that half of the images may do with
+   */
+  async split<T>(count: number, run: (start: number, images: number) => Promise<T>): Promise<T[]> {
+    const parts: T[] = [];
+    for (let start = 0; start < count; ) {
+      const images = Math.min(this.#limit, count - start);
+      try {
+        parts.push(await run(start, images));
+        start += images;
+      } catch (error) {
+        if (images === 1 || !OUT_OF_MEMORY.test(error instanceof Error ? error.message : String(error))) throw error;
+        this.#limit = Math.ceil(images / 2);
+        process.emitWarning(
+          `${this.#what} ran out of memory on ${images} images: from now on ${this.#limit} at a time`,
+          { type: 'DeflectorWarning', code: 'BATCH_LOWERED' },
+        );
+      }
+    }
+    return parts;
+  }
+}
+
+/** Arrays one behind another. */
+export function concatenated(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
   const whole = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -1,7 +1,7 @@
 /** The port Classifier around a network that some runtime runs: what all runtimes have in common. */
 import { DeflectorError } from '../errors.js';
 import type { Classifier, ClassifierHead, ClassifierOutput, Device, Label, Preprocessing } from '../types.js';
-import { joined } from './batches.js';
+import { joined, MemoryLimit } from './batches.js';
 import { checkClasses, type Model } from './model.js';
 import type { LocatableHead } from './network.js';
 
@@ -16,10 +16,6 @@ export interface NetworkRunner {
   run(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput>;
   release(): Promise<void>;
 }
-
-/** What runtimes say when the memory of a device does not suffice: CUDA, ONNX Runtime's arena, Dawn, TensorFlow. */
-const OUT_OF_MEMORY =
-  /out of memory|failed to allocate memory|OOM when allocating|CUDA(_ERROR| failure 2)\b|MEMORY_ALLOCATION/i;
 
 /**
  * The classifier of a network that was loaded, which it owns from then on. One image of zeros is run to learn what the
@@ -91,8 +87,7 @@ class NetworkClassifier implements Classifier {
   readonly headless: string | undefined;
   readonly outputs: Classifier['outputs'];
   readonly #runner: NetworkRunner;
-  /** Most images in one call, once the device ran out of memory. */
-  #limit = Number.POSITIVE_INFINITY;
+  readonly #memory: MemoryLimit;
   #disposed = false;
 
   constructor(
@@ -112,6 +107,7 @@ class NetworkClassifier implements Classifier {
     this.headless = headless;
     this.outputs = model.network.output.kind;
     this.#runner = runner;
+    this.#memory = new MemoryLimit(`${runtime} with the model ${model.identity.name}`);
   }
 
   async classify(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput> {
@@ -128,25 +124,11 @@ class NetworkClassifier implements Classifier {
     }
   }
 
-  /** Runs a batch in as many calls as the memory of the device asks for. */
   async #run(input: Float32Array, count: number, withFeatures: boolean): Promise<ClassifierOutput> {
     const image = input.length / count;
-    const parts: ClassifierOutput[] = [];
-    for (let start = 0; start < count; ) {
-      const images = Math.min(this.#limit, count - start);
-      try {
-        const part = input.subarray(start * image, (start + images) * image);
-        parts.push(await this.#runner.run(part, images, withFeatures));
-        start += images;
-      } catch (error) {
-        if (images === 1 || !OUT_OF_MEMORY.test(messageOf(error))) throw error;
-        this.#limit = Math.ceil(images / 2);
-        process.emitWarning(
-          `${this.runtime} ran out of memory on ${images} images of the model ${this.model.name}: from now on ${this.#limit} at a time`,
-          { type: 'DeflectorWarning', code: 'BATCH_LOWERED' },
-        );
-      }
-    }
+    const parts = await this.#memory.split(count, (start, images) =>
+      this.#runner.run(input.subarray(start * image, (start + images) * image), images, withFeatures),
+    );
     return parts.length === 1 ? parts[0]! : joined(parts);
   }
 

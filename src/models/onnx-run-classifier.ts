@@ -7,7 +7,9 @@ import { type DefenceSettings, deflects } from '../defense/settings.js';
 import { DeflectorError } from '../errors.js';
 import { tensorFormat } from '../images/tensor.js';
 import type { DefendedRun, RgbImage, RunClassifier } from '../types.js';
+import { concatenated, MemoryLimit } from './batches.js';
 import type { OnnxModel } from './model.js';
+import { messageOf } from './network-classifier.js';
 import { GRAPH_INPUTS, withDefence } from './onnx/defence-graph.js';
 import { halvesToFloats } from './onnx/half.js';
 import { createSession, type OnnxClassifierOptions } from './onnx-classifier.js';
@@ -54,6 +56,9 @@ class OnnxRunClassifier implements RunClassifier {
   readonly #name: string;
   readonly #list = new DeflectionList();
   readonly #writes: DeflectionWrites;
+  /** Runs in a call, where the network takes batches of one size only. */
+  readonly #fixed: number | undefined;
+  readonly #memory: MemoryLimit;
   #disposed = false;
 
   constructor(
@@ -70,10 +75,34 @@ class OnnxRunClassifier implements RunClassifier {
     this.#output = network.output;
     this.#name = `${name} failed on the model ${identity.name} with the defence in its graph`;
     this.#writes = new DeflectionWrites(width * height);
+    this.#fixed = network.input.batch;
+    this.#memory = new MemoryLimit(`${name} with the model ${identity.name} and the defence in its graph`);
   }
 
   async classifyRuns(runs: readonly DefendedRun[]): Promise<Float32Array> {
     if (this.#disposed) throw new DeflectorError('INFERENCE_FAILED', `${this.#name}: it was disposed of`);
+    try {
+      const fixed = this.#fixed;
+      if (fixed === undefined) {
+        return concatenated(
+          await this.#memory.split(runs.length, (start, count) => this.#call(runs.slice(start, start + count))),
+        );
+      }
+      const parts: Float32Array[] = [];
+      for (let start = 0; start < runs.length; start += fixed) {
+        const some = runs.slice(start, start + fixed);
+        // Copies of a run fill what is left of the batch; nobody reads their scores.
+        const filled = [...some, ...Array<DefendedRun>(fixed - some.length).fill(some[0]!)];
+        const scores = await this.#call(filled);
+        parts.push(scores.subarray(0, (scores.length / fixed) * some.length));
+      }
+      return concatenated(parts);
+    } catch (cause) {
+      throw new DeflectorError('INFERENCE_FAILED', `${this.#name}: ${messageOf(cause)}`, { cause });
+    }
+  }
+
+  async #call(runs: readonly DefendedRun[]): Promise<Float32Array> {
     const { Tensor } = this.#runtime;
     const images = new Map<RgbImage, number>();
     const imageOfRun = Int32Array.from(runs, ({ image }) => {
@@ -83,28 +112,22 @@ class OnnxRunClassifier implements RunClassifier {
     });
     this.#draw(runs);
     const { targets, sources } = this.#writes.list();
-    try {
-      const results = await this.#session.run(
-        {
-          [GRAPH_INPUTS.images]: new Tensor('uint8', this.#pixels([...images.keys()]), [
-            images.size,
-            this.#height,
-            this.#width,
-            3,
-          ]),
-          [GRAPH_INPUTS.imageOfRun]: new Tensor('int32', imageOfRun, [runs.length]),
-          [GRAPH_INPUTS.targets]: new Tensor('int32', targets, [targets.length]),
-          [GRAPH_INPUTS.sources]: new Tensor('int32', sources, [sources.length]),
-        },
-        [this.#output.name],
-      );
-      const scores = results[this.#output.name]!;
-      return this.#output.type === 'float16'
-        ? halvesToFloats(scores.data as Uint16Array)
-        : (scores.data as Float32Array);
-    } catch (cause) {
-      throw new DeflectorError('INFERENCE_FAILED', `${this.#name}: ${messageOf(cause)}`, { cause });
-    }
+    const results = await this.#session.run(
+      {
+        [GRAPH_INPUTS.images]: new Tensor('uint8', this.#pixels([...images.keys()]), [
+          images.size,
+          this.#height,
+          this.#width,
+          3,
+        ]),
+        [GRAPH_INPUTS.imageOfRun]: new Tensor('int32', imageOfRun, [runs.length]),
+        [GRAPH_INPUTS.targets]: new Tensor('int32', targets, [targets.length]),
+        [GRAPH_INPUTS.sources]: new Tensor('int32', sources, [sources.length]),
+      },
+      [this.#output.name],
+    );
+    const scores = results[this.#output.name]!;
+    return this.#output.type === 'float16' ? halvesToFloats(scores.data as Uint16Array) : (scores.data as Float32Array);
   }
 
   async dispose(): Promise<void> {
@@ -130,8 +153,4 @@ class OnnxRunClassifier implements RunClassifier {
     for (const [i, { data }] of images.entries()) pixels.set(data, i * length);
     return pixels;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

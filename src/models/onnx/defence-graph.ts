@@ -16,6 +16,7 @@ import { defaultLevels } from '../../defense/wavelet-filters.js';
 import { DeflectorError } from '../../errors.js';
 import { type IndexedGraph, readGraph } from './graph.js';
 import { GraphWriter } from './graph-writer.js';
+import { opsetOf, withModernOperators } from './modern-operators.js';
 import type { OnnxNetwork } from './network.js';
 import {
   DimensionSchema,
@@ -46,8 +47,6 @@ export const GRAPH_INPUTS = Object.freeze({
 /** Output of a session that has the defence and no network: float32 [runs, 3, height, width] or as the format says. */
 export const GRAPH_TENSOR = 'deflector_defended';
 
-/** Fewest operators that have what the graph is made of: ScatterElements, Clip with inputs. */
-const OLDEST_OPSET = 11;
 /** Version written where there is no network to follow. */
 const OWN_OPSET = 17;
 /** Of ONNX's file format; 8 goes with operators of version 17. */
@@ -99,25 +98,14 @@ export function beyondDefenceGraph(settings: DefenceSettings): string | undefine
 }
 
 /**
- * A network with the defence in front of it: inputs {@link GRAPH_INPUTS}, outputs those of the network.
+ * A network with the defence in front of it: inputs {@link GRAPH_INPUTS}, outputs those of the network. Where its batch is of a
+ * fixed size, so is the number of runs.
  *
- * @throws DeflectorError MODEL_UNSUPPORTED where its operators are too old or its batch is of a fixed size;
- *   SETTINGS_INVALID where {@link beyondDefenceGraph} says why
+ * @throws DeflectorError MODEL_UNSUPPORTED where its operators are too old; SETTINGS_INVALID where {@link beyondDefenceGraph} says why
  */
 export function withDefence(network: OnnxNetwork, options: DefenceGraphOptions): Uint8Array {
-  const indexed = readGraph(network.session);
-  const opset = Number(indexed.model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version);
-  if (!(opset >= OLDEST_OPSET)) {
-    throw unsupported(
-      `a defence in front of it needs version ${OLDEST_OPSET} or later of ONNX's operators, not ${opset}`,
-    );
-  }
-  if (network.input.batch !== undefined) {
-    throw unsupported(
-      `it takes batches of ${network.input.batch} only, and a defence in front of it any number of runs`,
-    );
-  }
-  const write = new GraphWriter(freshPrefix(indexed), opset);
+  const indexed = withModernOperators(readGraph(network.session));
+  const write = new GraphWriter(freshPrefix(indexed), opsetOf(indexed));
   const planes = defend(write, options);
   const tensor = network.input.type === 'float16' ? write.op('Cast', [planes], { to: FLOAT16 }) : planes;
   const { graph, model } = indexed;
@@ -360,8 +348,4 @@ function freshPrefix(graph: IndexedGraph): string {
   let prefix = 'deflector_';
   while (names.some(name => name.startsWith(prefix))) prefix += '_';
   return prefix;
-}
-
-function unsupported(why: string): DeflectorError {
-  return new DeflectorError('MODEL_UNSUPPORTED', `The network cannot have the defence in front of it: ${why}`);
 }

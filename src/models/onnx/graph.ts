@@ -35,6 +35,15 @@ export function readGraph(bytes: Uint8Array): IndexedGraph {
   } catch (cause) {
     throw new DeflectorError('MODEL_INVALID', 'The network file is not an ONNX model, or is cut short', { cause });
   }
+  return indexModel(model);
+}
+
+/**
+ * A model by the names of its tensors.
+ *
+ * @throws DeflectorError MODEL_INVALID where it is empty, too large, or makes a tensor twice
+ */
+export function indexModel(model: Model): IndexedGraph {
   const graph = model.graph;
   if (graph === undefined || graph.node.length === 0 || model.opsetImport.length === 0) {
     throw new DeflectorError('MODEL_INVALID', 'The network file holds no ONNX graph');

@@ -112,6 +112,7 @@ export interface Sketch {
   readonly inputs?: readonly ValueInfo[];
   readonly outputs?: readonly ValueInfo[];
   readonly opset?: number;
+  readonly irVersion?: number;
 }
 
 /** Input of the test networks: 8x8 pixels. */
@@ -131,7 +132,7 @@ export function onnx(sketch: Sketch): Uint8Array {
     output: [...(sketch.outputs ?? [signature('scores', ['N', CLASSES])])],
   });
   const opsetImport = [create(OperatorSetSchema, { domain: '', version: BigInt(sketch.opset ?? 17) })];
-  return toBinary(ModelSchema, create(ModelSchema, { irVersion: 8n, graph, opsetImport }));
+  return toBinary(ModelSchema, create(ModelSchema, { irVersion: BigInt(sketch.irVersion ?? 8), graph, opsetImport }));
 }
 
 /** `input` -> 3x3 convolution with stride 2 -> ReLU -> `maps` [N, 6, 4, 4]. */

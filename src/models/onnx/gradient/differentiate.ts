@@ -7,6 +7,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { DeflectorError } from '../../../errors.js';
 import { type IndexedGraph, operator, quote, readGraph } from '../graph.js';
 import { GraphWriter } from '../graph-writer.js';
+import { opsetOf, withModernOperators } from '../modern-operators.js';
 import type { OnnxNetwork } from '../network.js';
 import {
   DimensionSchema,
@@ -23,9 +24,6 @@ import {
 import { type Gradient, woven } from './phases.js';
 import { type MeasuredShape, Operation } from './rule.js';
 import { CONSTANT_ALMOST_EVERYWHERE, RULES } from './rules.js';
-
-/** Operators are as the rules know them from this version of the operator sets on. */
-const OLDEST_OPSET = 11;
 
 /** Larger than any score, so that a score less this is no maximum. */
 const BEYOND_SCORES = 1e30;
@@ -82,12 +80,8 @@ export interface Differentiation {
  *   computes in half precision
  */
 export function differentiate(network: OnnxNetwork): Differentiation {
-  const graph = readGraph(network.session);
+  const graph = withModernOperators(readGraph(network.session));
   const { input, output } = network;
-  const opset = Number(graph.model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version);
-  if (!(opset >= OLDEST_OPSET)) {
-    throw unsupported(`Gradients need version ${OLDEST_OPSET} or later of ONNX's operators; the network has ${opset}`);
-  }
   if (input.type !== 'float32' || output.type !== 'float32') {
     throw unsupported('Gradients need a network that computes in single precision; this one takes or gives halves');
   }
@@ -102,7 +96,16 @@ export function differentiate(network: OnnxNetwork): Differentiation {
     batches: input.batch === undefined ? [2, 3] : [input.batch],
     finish: measured =>
       finish(
-        { graph, opset, prefix, path, differentiable, logits, image: input.name, features: network.head?.features },
+        {
+          graph,
+          opset: opsetOf(graph),
+          prefix,
+          path,
+          differentiable,
+          logits,
+          image: input.name,
+          features: network.head?.features,
+        },
         measured,
       ),
   };
