@@ -103,6 +103,15 @@ describe('the page of the gateway in a browser', {
       assert.match((await page.locator('#facts').textContent()) ?? '', /dropped <b>\.jpg/);
     }));
 
+  it('has images to try, and says of one that was attacked that it is suspicious', () =>
+    withPage(open, async page => {
+      await page.getByRole('button', { name: 'Rocket, attacked' }).click();
+      await result(page).waitFor();
+      // samples/README.md: a missile, until the attack.
+      assert.match((await result(page).textContent()) ?? '', /missile/);
+      assert.match((await page.locator('#summary').textContent()) ?? '', /^Suspicious By itself .* totem pole/);
+    }));
+
   it('says what is wrong with a file that is no image, and goes on', () =>
     withPage(open, async page => {
       const seen = faults.length;

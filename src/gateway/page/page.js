@@ -14,6 +14,20 @@ for (const kind of ['dragenter', 'dragover']) addEventListener(kind, event => dr
 for (const kind of ['dragleave', 'drop']) addEventListener(kind, event => dragged(event, false));
 addEventListener('drop', ({ dataTransfer }) => take(dataTransfer?.files[0]));
 
+for (const button of document.querySelectorAll('[data-sample]')) {
+  button.addEventListener('click', () => takeSample(button.dataset.sample));
+}
+
+async function takeSample(name) {
+  try {
+    const response = await fetch(`/samples/${name}`);
+    if (!response.ok) throw new Error(response.statusText);
+    await take(new File([await response.blob()], name));
+  } catch (error) {
+    fail({ detail: `The sample cannot be read: ${error.message}` });
+  }
+}
+
 /** Without this the browser would open a file that is dropped. */
 function dragged(event, over) {
   event.preventDefault();
@@ -33,7 +47,7 @@ async function take(file) {
     byId('token').focus();
     return fail({ detail: 'The gateway asks for a token.', remedy: 'Enter one, then choose the image again.' });
   }
-  say(`Defending ${file.name} …`);
+  say(`Defending ${file.name} …`, 'busy');
   try {
     const headers = { 'content-type': 'application/octet-stream' };
     if (token !== '') headers.authorization = `Bearer ${token}`;
@@ -51,8 +65,10 @@ async function take(file) {
   }
 }
 
-function say(text) {
+/** @param state `busy`; `done`, where only those who do not see the page need to be told */
+function say(text, state = '') {
   byId('status').textContent = text;
+  byId('status').className = state;
 }
 
 function fail({ detail, remedy }) {
@@ -63,12 +79,13 @@ function fail({ detail, remedy }) {
 
 function show({ verdict, labels, pictures, width, height, deflections, gain }) {
   const { label, undefended, runs, runsExecuted, votes, suspicious } = verdict;
-  say(`${verdict.key}: ${nameOf(label)}`);
+  say(`${verdict.key}: ${nameOf(label)}`, 'done');
   byId('title').textContent = nameOf(label);
   const summary = suspicious
-    ? [mark('Suspicious'), ' The vote changed what the model says.']
-    : ['The vote confirms what the model says.'];
+    ? [mark('Suspicious'), ` By itself the model says ${nameOf(undefended)}; the vote disagrees.`]
+    : [mark('Confirmed'), ' The vote says what the model says by itself.'];
   byId('summary').replaceChildren(...summary);
+  byId('summary').className = suspicious ? 'suspicious' : '';
   byId('facts').replaceChildren(
     ...fact('Image', verdict.key),
     ...fact('Runs that agree', `${Math.round(verdict.agreement * runsExecuted)} of ${runsExecuted}`),
