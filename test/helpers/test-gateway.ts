@@ -60,7 +60,8 @@ export interface TestGateway {
   readonly reconciliation: Reconciliation;
 }
 
-function memoryOfOne(): SharedMemory {
+/** Of a single gateway. */
+export function memoryOfOne(): SharedMemory {
   const values = new Map<string, string>();
   return {
     claim: async (key, value) => {
