@@ -1,6 +1,6 @@
 /**
  * Loaded into worker processes by `node --import`: images that take down, or hold, whatever process defends them, as a
- * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=hang`, `*=slow` all;
+ * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=crash,KEY=hang`, `*=slow` all;
  * `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched. SIGUSR2 steps the clock of the process.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,7 @@ const defend = DefendEngine.prototype.defend;
 DefendEngine.prototype.defend = async function (image, wanted) {
   const hazard = hazards.get(image.key) ?? hazards.get('*');
   if (hazard === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (hazard === 'crash') process.kill(process.pid, 'SIGSEGV');
   if (hazard === 'slow') await sleep(SLOW_MS);
   return hazard === 'hang' ? new Promise(() => undefined) : defend.call(this, image, wanted);
 };
