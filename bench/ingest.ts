@@ -7,12 +7,10 @@
  * the queue.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { connectRedis } from '../src/queue/redis.js';
 import { atLeast, benchCommand, runBenchCommand } from './lib/command.js';
+import { withScratch } from './lib/folders.js';
 import { type LoadOutcome, loadGateway } from './lib/ingest-load.js';
+import { withRedis } from './lib/redis-keys.js';
 import { table } from './lib/statistics.js';
 
 interface Options {
@@ -31,13 +29,8 @@ async function measure({ redisUrl, rate, seconds }: Options): Promise<unknown> {
     [`room for ${SHORT_QUEUE} chunks`, SHORT_QUEUE],
   ] as const) {
     const prefix = `bench-${randomUUID()}`;
-    const out = await mkdtemp(join(tmpdir(), 'deflector-bench-'));
-    try {
-      rows.push({ name, ...(await loadGateway({ redisUrl, prefix, out, rate, seconds, queueLimit, settings: [] })) });
-    } finally {
-      await rm(out, { recursive: true, force: true });
-      await forget(redisUrl, prefix);
-    }
+    const load = (out: string) => loadGateway({ redisUrl, prefix, out, rate, seconds, queueLimit, settings: [] });
+    rows.push({ name, ...(await withRedis(redisUrl, prefix, () => withScratch(load))) });
   }
   console.log(
     table([
@@ -58,18 +51,6 @@ async function measure({ redisUrl, rate, seconds }: Options): Promise<unknown> {
     ]),
   );
   return rows;
-}
-
-async function forget(redisUrl: string, prefix: string): Promise<void> {
-  const settings = { redisUrl, redisCluster: false, redisMaster: null, queuePrefix: prefix };
-  const redis = await connectRedis(settings, 'bounded');
-  let cursor = '0';
-  do {
-    const [next, keys] = await redis.client.scan(cursor, 'MATCH', `${redis.prefix}*`, 'COUNT', 1000);
-    if (keys.length > 0) await redis.client.unlink(...keys);
-    cursor = next;
-  } while (cursor !== '0');
-  await redis.close();
 }
 
 await runBenchCommand(

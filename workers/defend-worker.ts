@@ -20,7 +20,7 @@ import { fetchImage, isFetched } from '../src/stages/fetch.js';
 import type { FailedImage, FetchedImage, JobItem, Verdict } from '../src/types.js';
 import { ChunksInHand } from './in-hand.js';
 import { Isolation } from './isolation.js';
-import { JobEngines } from './job-engine.js';
+import { type Engines, JobEngines } from './job-engine.js';
 import {
   consumerOptions,
   expire,
@@ -41,14 +41,18 @@ const PUBLISH_LIMIT = 10_000;
 /** Times that a chunk goes back to the fetch stage for a pack that is of no use; then its failures count. */
 const RETURNS = 5;
 
-/** @throws DeflectorError QUEUE_UNAVAILABLE */
+/**
+ * @param engines what defends; the models on this machine
+ * @throws DeflectorError QUEUE_UNAVAILABLE
+ */
 export async function startDefendWorker(
   ports: StagePorts,
   options: WorkerOptions,
   giveUp: GiveUp,
+  engines: Engines = new JobEngines(options, ports.openStore, ports.observer),
 ): Promise<StageWorker> {
   hardenDecoder();
-  const worker = new DefendWorker(ports, options, giveUp);
+  const worker = new DefendWorker(ports, options, giveUp, engines);
   await worker.start();
   return worker;
 }
@@ -58,19 +62,19 @@ class DefendWorker implements StageWorker {
   readonly #options: WorkerOptions;
   readonly #giveUp: GiveUp;
   readonly #jobs: KnownJobs;
-  readonly #engines: JobEngines;
+  readonly #engines: Engines;
   readonly #gates: SharedGates;
   readonly #inHand: ChunksInHand;
   /** Suspect chunks are done one at a time, so that a process of this worker has at most one at its side. */
   readonly #isolating = new Gate(1);
   #consumer: Consumer | undefined;
 
-  constructor(ports: StagePorts, options: WorkerOptions, giveUp: GiveUp) {
+  constructor(ports: StagePorts, options: WorkerOptions, giveUp: GiveUp, engines: Engines) {
     this.#ports = ports;
     this.#options = options;
     this.#giveUp = giveUp;
     this.#jobs = new KnownJobs(ports.records);
-    this.#engines = new JobEngines(options, ports.openStore, ports.observer);
+    this.#engines = engines;
     this.#gates = new SharedGates(options.threads);
     this.#inHand = new ChunksInHand(ports.records);
   }

@@ -40,16 +40,27 @@ export function unfit(error: unknown): DeflectorError {
 /** A job made ready to be defended. */
 export interface JobEngine {
   readonly options: ResolvedOptions;
-  readonly pool: DefendPool;
+  readonly pool: Pick<DefendPool, 'defend'>;
   readonly ports: FetchPorts;
   readonly defender: JobDefender;
+}
+
+/** Port: gives what jobs are defended with. */
+export interface Engines {
+  /** Why the job that was asked for last cannot be done here. */
+  readonly fault: string | undefined;
+  /** @returns why it counts as stuck: images have been in hand for `limit` seconds without a verdict */
+  stuck(limit: number): string | undefined;
+  /** @throws DeflectorError WORKER_UNFIT where this machine cannot do the job */
+  open(job: Job): Promise<JobEngine>;
+  close(): Promise<void>;
 }
 
 /** What a worker says for itself. */
 type WorkerSettings = Pick<WorkerOptions, 'threads' | 'batch' | 'runtime' | 'device'>;
 
 /** Engines by the settings of their jobs: jobs that differ in their images only share one. The one used longest ago goes first. */
-export class JobEngines {
+export class JobEngines implements Engines {
   readonly #worker: WorkerSettings;
   readonly #openStore: OpenStore;
   readonly #observer: StageObserver;
@@ -68,18 +79,15 @@ export class JobEngines {
     this.#worker = worker;
   }
 
-  /** Why the job that was asked for last cannot be done here. */
   get fault(): string | undefined {
     return this.#fault;
   }
 
-  /** @returns why the threads count as stuck: one has had images in hand for `limit` seconds and given no verdict */
   stuck(limit: number): string | undefined {
     const stalled = Math.max(0, ...[...this.#pools].map(pool => pool.stalled)) / 1000;
     return stalled > limit ? `a thread has given no verdict for ${Math.round(stalled)} s` : undefined;
   }
 
-  /** @throws DeflectorError WORKER_UNFIT where this machine cannot do the job */
   async open(job: Job): Promise<JobEngine> {
     try {
       const engine = await this.#open(job);

@@ -10,6 +10,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   graph: "the defence in the model's graph, beside the kernel and the bare classifier",
   gradient: 'what a gradient of the bundled model costs, in forward passes',
   autoscaling: 'backlog, pods and cost under the autoscaling of the Helm chart, simulated',
+  queue: 'keys a second through the queue, and the share of a real job that queue and storage take',
   ingest: 'the HTTP gateway at 200 events a second: nothing lost, and 429 when the queue is full',
   storage: 'reads a second from an S3 server, and processor time a read',
   attacks: 'attacks, beside those of Foolbox',
