@@ -107,18 +107,18 @@ function comparedOn(measured: Measured, plan: Plan, defence: DefenceCase): { mea
   return { mean: mean(rates), clean: cell(CLEAN).vote };
 }
 
-/** What is left where the attacker knows most. */
+/** What is left where attackers know of the defence: neither the oblivious nor those by another model, nor noise. */
 function ladderLow({ ladder }: Measured, plan: Plan): string[] {
   return (plan.recommended === undefined ? [PAPER] : [PAPER, plan.recommended]).flatMap(({ id, title }) => {
-    const rows = ladder.filter(({ defence }) => defence === id);
-    const lowest = rows.reduce<(typeof rows)[number] | undefined>(
-      (low, row) => (low === undefined || row.accuracy < low.accuracy ? row : low),
-      undefined,
-    );
+    const rows = ladder.filter(({ defence, rung }) => defence === id && rung !== 0 && rung !== 8 && rung !== 10);
+    const low = Math.min(...rows.map(({ accuracy }) => accuracy));
+    const [lowest, ...others] = rows.filter(({ accuracy }) => accuracy === low);
     if (lowest === undefined) return [];
     const { correctDefended, n, interval } = lowest;
+    const many =
+      others.length === 0 ? '' : `, and on ${others.length} further ${others.length === 1 ? 'rung' : 'rungs'}`;
     return [
-      `Attackers who know of it: of ${title} ${correctDefended} of ${n} images are left right (${percent(interval.low)} to ${percent(interval.high)}) on the worst rung of the adaptive ladder, ${lowest.title}.`,
+      `Attackers who know of it: of ${title} ${correctDefended} of ${n} images are left right (${percent(interval.low)} to ${percent(interval.high)}) on the worst rung of the adaptive ladder, ${lowest.title}${many}.`,
     ];
   });
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { REPOSITORY } from '../helpers/repository.js';
 
-const documents = ['.', 'docs', 'models/efficientnet-lite0'].flatMap(folder =>
+const documents = ['.', 'docs', 'docs/results', 'models/efficientnet-lite0'].flatMap(folder =>
   readdirSync(join(REPOSITORY, folder))
     .filter(name => name.endsWith('.md'))
     .map(name => join(folder, name)),

@@ -20,7 +20,7 @@ export const PROTOCOL_BUDGET: LadderBudget = Object.freeze({ ...LADDER_BUDGET, q
 
 /** An attack on a rung takes hundreds of gradients an image. */
 export function ladderSample(plan: Plan): Sample {
-  return testSample(plan.images, 0.05);
+  return testSample(plan.images, 0.04);
 }
 
 export const ladder: Protocol = {
