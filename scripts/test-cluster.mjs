@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { provideComposeChecker, provideContainerTools } from './lib/containers.mjs';
 import { provideApiServer, provideCustomResources, provideHelm, provideKeda } from './lib/kubernetes.mjs';
+import { providePrometheus } from './lib/prometheus.mjs';
 import { provideRedisServer } from './lib/redis-server.mjs';
 import { runTests } from './lib/run-tests.mjs';
 import { build, install, root } from './lib/steps.mjs';
@@ -22,7 +23,8 @@ if (tests.length === 0) {
 install();
 build();
 const needs = (...names) => names.some(name => tests.includes(name));
-if (needs('rolling-restart', 'scaling', 'keda')) provideRedisServer();
+if (needs('alerts', 'rolling-restart', 'scaling', 'keda')) provideRedisServer();
+if (needs('alerts')) providePrometheus();
 if (needs('chart', 'api-server', 'scaling', 'rolling-restart', 'keda')) provideHelm();
 if (needs('api-server', 'keda')) {
   provideApiServer();

@@ -70,21 +70,24 @@ export interface PrometheusServer {
 }
 
 /**
- * Starts a Prometheus that scrapes processes twice a second, and evaluates rules as often.
+ * Starts a Prometheus that scrapes processes, and evaluates rules as often. It begins up to five seconds later.
  *
  * @param targets `host:port`, by the name of the instance
  * @param rules texts of files of rules
+ * @param interval milliseconds between two scrapes
  */
 export async function startPrometheus(
   t: Pick<TestContext, 'after'>,
   targets: Readonly<Record<string, string>>,
   rules: readonly string[] = [],
+  interval = 500,
 ): Promise<PrometheusServer> {
   const folder = await temporaryFolder(t);
   const files = rules.map((_, place) => join(folder, `rules-${place}.yaml`));
   for (const [place, file] of files.entries()) await writeFile(file, rules[place]!);
+  const every = `${interval}ms`;
   const configuration = {
-    global: { scrape_interval: '500ms', scrape_timeout: '500ms', evaluation_interval: '500ms' },
+    global: { scrape_interval: every, scrape_timeout: every, evaluation_interval: every },
     rule_files: files,
     scrape_configs: [
       {
