@@ -19,6 +19,11 @@ describe('the rules of Prometheus', () => {
     assert.equal(new Set(NAMES).size, NAMES.length);
   });
 
+  it('are loaded by a configuration of the compose file that promtool understands', async () => {
+    const file = join(REPOSITORY, 'infra/compose/prometheus.yaml');
+    assert.match(await promtool(['check', 'config', '--syntax-only', file]), /SUCCESS/);
+  });
+
   for (const { name, expr } of [
     ...RECORDINGS.map(({ record: name, expr }) => ({ name, expr })),
     ...ALERTS.map(({ alert: name, expr }) => ({ name, expr })),
