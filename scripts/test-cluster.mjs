@@ -23,7 +23,7 @@ if (tests.length === 0) {
 install();
 build();
 const needs = (...names) => names.some(name => tests.includes(name));
-if (needs('alerts', 'rolling-restart', 'scaling', 'keda')) provideRedisServer();
+if (needs('alerts', 'recovery', 'rolling-restart', 'scaling', 'keda')) provideRedisServer();
 if (needs('alerts')) providePrometheus();
 if (needs('chart', 'api-server', 'scaling', 'rolling-restart', 'keda')) provideHelm();
 if (needs('api-server', 'keda')) {

@@ -84,6 +84,14 @@ describe('alerts', () => {
     });
   }
 
+  it('are listed in docs/observability.md with whom they wake', () => {
+    const rows = readFileSync(join(REPOSITORY, 'docs/observability.md'), 'utf8').matchAll(
+      /^\| `(Deflector\w+)` \| (\w+) \|/gm,
+    );
+    const listed = [...rows].map(([, name, severity]) => `${name} ${severity}`);
+    assert.deepEqual(listed.sort(), ALERTS.map(({ alert, labels }) => `${alert} ${labels.severity}`).sort());
+  });
+
   it('have runbooks, each of which says what it means, where to look and what to do', () => {
     const [, ...sections] = readFileSync(join(REPOSITORY, RUNBOOKS), 'utf8').split(/^### /m);
     const names = sections.map(section => section.slice(0, section.indexOf('\n')));
