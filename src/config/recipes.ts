@@ -7,6 +7,19 @@ export type Recipe = Omit<DefenceSettings, 'seed'>;
 const RECIPES: ReadonlyMap<string, Recipe> = new Map([
   ['paper', PAPER_SETTINGS],
   ['official', Object.freeze<Recipe>({ ...PAPER_SETTINGS, deflection: 'official', deflections: 200, map: 'official' })],
+  // What `deflector search` chose for EfficientNet-Lite0: docs/results/search/search.md.
+  [
+    'dense',
+    Object.freeze<Recipe>({
+      ...PAPER_SETTINGS,
+      deflections: 2000,
+      window: 4,
+      sigma: 0.03,
+      vote: 'pool',
+      trust: 0.4,
+      order: Object.freeze(['deflect', 'denoise', 'crop:0.93-0.98', 'randomjpeg:60-90']),
+    }),
+  ],
 ]);
 
 /**

@@ -1,4 +1,5 @@
 /** The report of a search as Markdown. */
+import { RECIPE_NAMES } from '../../config/recipes.js';
 import type { DetectorSummary, OperatingPoint } from '../../evaluation/detector.js';
 import type { Comparison, Rate } from '../../evaluation/rates.js';
 import type { Standing } from '../../evaluation/search/score.js';
@@ -20,7 +21,7 @@ export function searchMarkdown(report: SearchReport): string {
       `${cap} of clean labels kept (mean destruction rate over ${attacks.length} attacks). ` +
       'Reported on the test split, which nothing was chosen by. Only images that the undefended model gets right when clean count; ' +
       'rates under attack are of those that the attack fools. Intervals: 95 %; Wilson, of the mean jackknife over photographs.',
-    `**${describeDefence(winner.recipe)}**`,
+    `**${describeDefence(winner.recipe)}**${RECIPE_NAMES.includes(winner.origin) ? ` (runs as in recipe \`${winner.origin}\`)` : ''}`,
     code(flags(winner.recipe)),
     '## On the test split',
     table(
@@ -63,7 +64,7 @@ export function searchMarkdown(report: SearchReport): string {
     ...(curves.length === 0 ? [] : curveParts(curves)),
     '## How it was made',
     code(report.command.join(' ')),
-    `Model ${model.sha256}; seed ${plan.seed}; ${report.machine.cpu}, ${Math.round(report.ms / 1000)} s; ` +
+    `Model ${model.sha256}; seed ${plan.seed}; ${report.machine.cpu}, ${Math.round(report.ms / 1000)} s for what the cache did not hold; ` +
       `rounds ${report.rounds.map(({ candidates, images }) => `${candidates} on ${images} images`).join(', ')} of each attack, four times as many clean.`,
   ];
   return `${parts.filter(Boolean).join('\n\n')}\n`;
