@@ -63,9 +63,9 @@ async function missing(
 }
 
 /**
- * Looks after all jobs from time to time.
+ * Looks after all jobs from time to time, or leaves it to the janitor of another worker.
  *
- * @param interval milliseconds
+ * @param interval milliseconds, an even number
  * @param expiry milliseconds that a pack may lie
  * @returns how to stop
  */
@@ -76,12 +76,13 @@ export function startJanitor(
 ): { stop(): Promise<void> } {
   let round: Promise<void> | undefined;
   const look = async (): Promise<void> => {
+    // Of all workers one is enough: a round costs Redis something for each job, and for each chunk that waits. Half of the
+    // interval, so that the same worker may take the next one.
+    if (!(await ports.records.takeErrand('look', interval / 2))) return;
     for await (const job of ports.records.list()) {
       const repaired = await repair(job, ports);
       if (repaired > 0) ports.log.warn({ job: job.name, chunks: repaired }, 'Chunks that were in no queue are back');
     }
-    // Of all workers one is enough.
-    if (!(await ports.records.takeErrand('sweep', interval))) return;
     const swept = await sweepPacks(ports, expiry);
     if (swept > 0) ports.log.info({ packs: swept }, 'Packs that were of no use any more are gone');
   };
