@@ -1,7 +1,7 @@
 /**
  * What queue and storage of the distributed pipeline cost.
  *
- *     node dist/bench/queue.js [--redis-url URL] [--sizes 10000,1000000] [--images 400] [--rounds 3] [--json FILE]
+ *     node dist/bench/queue.js [--redis-url URL] [--sizes 10000,1000000] [--chunk 64] [--images 400] [--rounds 3] [--json FILE]
  *
  * First jobs of many keys with images in memory and a classifier that costs nothing: one process lists and enqueues, one
  * fetches, defends and publishes. Smaller jobs are run before and after the largest, so that a machine that gets slower does
@@ -31,6 +31,7 @@ interface Options {
   readonly redisUrl: string;
   readonly sizes: string;
   readonly repeat: number;
+  readonly chunk: number;
   readonly images: number;
   readonly data?: string;
   readonly rounds: number;
@@ -66,7 +67,7 @@ async function measure(options: Options): Promise<unknown> {
 }
 
 async function measureKeys(
-  { sizes: list, repeat }: Options,
+  { sizes: list, repeat, chunk }: Options,
   queue: UserOptions,
   redis: RedisConnection,
   scratch: string,
@@ -74,7 +75,7 @@ async function measureKeys(
   const sizes = list.split(',').map(atLeast(1));
   const smaller = sizes.slice(0, -1).flatMap(size => Array<number>(repeat).fill(size));
   const order = [sizes[0]!, ...smaller, sizes.at(-1)!, ...smaller.toReversed()];
-  const flags = { ...queue, model: await writeTinyModel(join(scratch, 'tiny')), seed: '1' };
+  const flags = { ...queue, chunk, model: await writeTinyModel(join(scratch, 'tiny')), seed: '1' };
   for (const size of sizes) await writeManifest(join(scratch, `${size}.txt`), size);
   const [producer, worker] = [await startProcess('produce', flags), await startProcess('free', flags)];
   const usage = async (): Promise<Usage> => ({
@@ -226,6 +227,7 @@ await runBenchCommand(
     .option('--redis-url <url>', 'address of Redis', 'redis://127.0.0.1:6379')
     .option('--sizes <list>', 'keys of each job, ascending, with commas', '10000,1000000')
     .option('--repeat <n>', 'jobs of each smaller size, before the largest and after it', atLeast(1), 3)
+    .option('--chunk <n>', 'keys of each chunk', atLeast(1), 64)
     .option('--images <n>', 'photographs of the real job', atLeast(1), 400)
     .option('--data <dir>', 'photographs; without it some are made')
     .option('--rounds <n>', 'turns of the real job; 0 leaves it out', atLeast(0), 3),
