@@ -1,8 +1,9 @@
 /** What Helm makes of the chart: for every set of values among its examples, and for values that are wrong. */
-import { strictEqual as equal, match, ok } from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { deepStrictEqual as deepEqual, strictEqual as equal, match, ok } from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { parse } from 'yaml';
 import { deflector } from '../helpers/cli.js';
 import { REPOSITORY } from '../helpers/repository.js';
 import { CHART, call, type Manifest, render, VALUE_SETS, WITH_KEDA } from './chart.js';
@@ -129,6 +130,19 @@ describe('the chart', () => {
         match(stderr, named);
       });
     }
+  });
+
+  it('brings rules and dashboards as they are in infra/', async () => {
+    const manifests = await render('--set', 'metrics.rules.enabled=true,metrics.dashboards.enabled=true');
+    const infra = (path: string): string => readFileSync(join(REPOSITORY, 'infra', path), 'utf8');
+    const groups = ['alerts', 'recording'].flatMap(name => parse(infra(`prometheus/${name}.yaml`)).groups);
+    deepEqual(manifests.find(({ kind }) => kind === 'PrometheusRule').spec.groups, groups);
+    const files = manifests
+      .filter(({ kind }) => kind === 'ConfigMap')
+      .flatMap(({ data }) => Object.entries<string>(data));
+    const dashboards = files.filter(([name]) => name.endsWith('.json'));
+    equal(dashboards.length, readdirSync(join(REPOSITORY, 'infra/grafana/dashboards')).length);
+    for (const [name, text] of dashboards) equal(`${text}\n`, infra(`grafana/dashboards/${name}`));
   });
 });
 
