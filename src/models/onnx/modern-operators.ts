@@ -10,7 +10,7 @@ import { GraphWriter } from './graph-writer.js';
 import { GraphSchema, ModelSchema, type Node, NodeSchema, OperatorSetSchema } from './onnx_pb.js';
 
 /** Version from which on a graph is taken as it is. */
-export const MODERN_OPSET = 11;
+const MODERN_OPSET = 11;
 /** Before version 7 operands were broadcast in another way. */
 const OLDEST_OPSET = 7;
 /** Of ONNX's file format; from 4 on constants need not stand among the inputs, where they could be overridden. */
