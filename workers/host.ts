@@ -21,6 +21,7 @@ import { openTracer } from '../src/telemetry/tracer.js';
 import { startDefendWorker } from './defend-worker.js';
 import { startFetchWorker } from './fetch-worker.js';
 import { startJanitor } from './janitor.js';
+import { proveRuntime } from './prove-runtime.js';
 import { startPublishWorker } from './publish-worker.js';
 import type { GiveUp, StagePorts, StageWorker } from './stage.js';
 import { StoreWatch } from './store-watch.js';
@@ -32,7 +33,8 @@ export type WorkerStage = 'all' | StageQueue;
  * Works until `stop` is aborted, and then drains.
  *
  * @param ready is called when the worker takes chunks
- * @throws DeflectorError QUEUE_UNAVAILABLE, QUEUE_UNSUITABLE
+ * @throws DeflectorError QUEUE_UNAVAILABLE, QUEUE_UNSUITABLE; RUNTIME_UNAVAILABLE where it was started for a runtime that does
+ *   not work here
  */
 export async function runWorker(
   stage: WorkerStage,
@@ -67,6 +69,7 @@ export async function runWorker(
     const sinks = stage === 'publish' || stage === 'all' ? await openSinks(options, { redis, s3 }) : [];
     const workers: StageWorker[] = [];
     const wants = (one: StageQueue) => stage === one || stage === 'all';
+    if (wants('defend')) await proveRuntime(options, ports);
     if (wants('fetch')) workers.push(await startFetchWorker(ports, options, giveUp));
     if (wants('defend')) workers.push(await startDefendWorker(ports, options, giveUp));
     if (wants('publish')) workers.push(await startPublishWorker(ports, options, sinks));

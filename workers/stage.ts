@@ -34,6 +34,8 @@ export interface WorkerOptions extends S3Options {
   readonly scratchExpiry: number;
   readonly threads: number;
   readonly batch: number;
+  /** What the worker proves its runtime with. */
+  readonly model: string;
   readonly runtime: ResolvedOptions['runtime'];
   readonly device: number;
 }

@@ -45,14 +45,26 @@ function examineRuntime(id: RuntimeName, name: string, remedy: string): Examinat
     remedy: `Nothing needs it. ${remedy}`,
     examine: async () => {
       if (isTensorflow(id) && !hasTensorflow(id)) throw new NotConfigured('not installed');
-      return new Promise((resolve, reject) => {
-        execFile(process.execPath, [PROBE, id], { timeout: PROBE_TIMEOUT_MS }, (error, stdout, stderr) => {
-          if (error === null) resolve(`a small network runs, ${stdout}`);
-          else reject(new Error(reasonOf(error, stderr)));
-        });
-      });
+      return `a small network runs, ${await tryRuntime(id)}`;
     },
   };
+}
+
+/**
+ * Computes on a runtime in a process of its own.
+ *
+ * @param device which GPU, from 0
+ * @returns its versions
+ * @throws Error saying what is missing
+ */
+export function tryRuntime(id: RuntimeName, device = 0): Promise<string> {
+  const options = { timeout: PROBE_TIMEOUT_MS };
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [PROBE, id, String(device)], options, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(reasonOf(error, stderr)));
+    });
+  });
 }
 
 function isTensorflow(id: RuntimeName): id is TensorflowRuntimeName {

@@ -52,9 +52,9 @@ export function joined(parts: readonly ClassifierOutput[]): ClassifierOutput {
   };
 }
 
-/** What runtimes say when the memory of a device does not suffice: CUDA, ONNX Runtime's arena, Dawn, TensorFlow. */
+/** What says that the memory of a device does not suffice: CUDA, cuDNN and cuBLAS, ONNX Runtime's arena, Vulkan, TensorFlow. */
 const OUT_OF_MEMORY =
-  /out of memory|failed to allocate memory|OOM when allocating|CUDA(_ERROR| failure 2)\b|MEMORY_ALLOCATION/i;
+  /out[ _]of[ _](\w+[ _])?memory|failed to allocate memory|OOM when allocating|CUDA failure 2\b|_ALLOC_FAILED|MEMORY_ALLOCATION/i;
 
 /** Cuts batches to what the memory of a device holds, which shows only when one does not fit; what it learnt it keeps. */
 export class MemoryLimit {

@@ -5,6 +5,9 @@
 import { isMainThread } from 'node:worker_threads';
 import { silenceOnnxRuntime } from './onnx-runtime.js';
 
+/** Whether TensorFlow was shown its GPU: among those that are left it is no longer the one of that number. */
+let shown = false;
+
 /**
  * To be called on the main thread before models are opened or threads are started that open them. Who has set a variable
  * is obeyed.
@@ -20,7 +23,8 @@ export function prepareRuntimes({ runtime, device }: { readonly runtime: string;
   env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   env.TF_NUM_INTRAOP_THREADS ??= '1';
   env.TF_NUM_INTEROP_THREADS ??= '1';
-  if (runtime !== 'tfjs-node-gpu') return;
+  if (runtime !== 'tfjs-node-gpu' || shown) return;
+  shown = true;
   const visible = env.CUDA_VISIBLE_DEVICES?.split(',');
   env.CUDA_VISIBLE_DEVICES = visible === undefined ? String(device) : (visible[device] ?? '');
 }

@@ -118,6 +118,11 @@ export function runtimeCalled(name: string): Runtime {
   return found;
 }
 
+/** Whether a runtime is one of the model's family. */
+export function executes(runtime: RuntimeName, model: Model): boolean {
+  return (isOnnx(model) ? ONNX_RUNTIMES : TENSORFLOW_RUNTIMES).some(name => name === runtime);
+}
+
 /**
  * What `auto` stands for: the CPU, by the runtime of the model's family; of TensorFlow.js the native one where it is
  * installed, since it is several times as fast as the WASM one. Any other name stands for itself.

@@ -13,6 +13,9 @@ export const LABELS = {
   kind: '`undefended`, `defended`, or `spared`: a run that the early end of the vote saved',
   model: 'name of the model; of more than 8 in one process the rest are `other`',
   runtime: 'what executes the model',
+  gpu: 'the GPU of the process: its number, from 0, as its driver counts them',
+  gpu_name: 'name of the GPU by its driver',
+  driver: 'version of the driver of the GPU',
   label: 'name and index of the class; classes from index 1000 on are `other`',
   // Prometheus calls the group of targets `job`, and would take that name away.
   job_name: 'the 20 newest jobs that are at work, or ended in the last ten minutes',
@@ -191,6 +194,14 @@ export const METRICS = {
   threads: gauge('deflector_threads', 'Threads that run the model', ['stage']),
   threadRestarts: counter('deflector_thread_restarts_total', 'Threads that died and were replaced'),
   gpuInUse: gauge('deflector_gpu_in_use', '1 where the runtime computes on a GPU, else 0', ['runtime']),
+  gpuInfo: gauge('deflector_gpu_info', '1 for the GPU that proved to compute a model when it was made live', [
+    'gpu',
+    'gpu_name',
+    'driver',
+    'runtime',
+  ]),
+  gpuMemory: gauge('deflector_gpu_memory_bytes', 'Memory of that GPU', ['gpu']),
+  gpuProbe: gauge('deflector_gpu_probe_seconds', 'Time of one image when the GPU was tried', ['gpu', 'model']),
   lastProgress: gauge(
     'deflector_last_progress_timestamp_seconds',
     'When a stage last finished an image, or when the process began',

@@ -90,6 +90,11 @@ export class Metrics implements StageObserver {
     this.#is.modelInfo.set({ model: this.#modelLabel(model.name), sha256: model.sha256, runtime }, 1);
     this.#is.gpuInUse.set({ runtime }, device === undefined ? 0 : 1);
     this.#is.threads.set({ stage: 'defend' }, threads);
+    if (device === undefined) return;
+    const gpu = String(device.index);
+    this.#is.gpuInfo.set({ gpu, gpu_name: device.name ?? '', driver: device.driver ?? '', runtime }, 1);
+    if (device.memory !== undefined) this.#is.gpuMemory.set({ gpu }, device.memory);
+    this.#is.gpuProbe.set({ gpu, model: this.#modelLabel(model.name) }, seconds(device.ms));
   }
 
   modelCalled({ model, runtime }: LiveModel, calls: readonly ModelCall[]): void {

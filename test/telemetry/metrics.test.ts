@@ -72,6 +72,24 @@ describe('metrics of a process', () => {
     assert.equal(samples.get('deflector_stage_duration_seconds_sum{stage="publish"}'), 0.02);
   });
 
+  it('say which GPU proved itself, and that there is none on the CPU', async () => {
+    const metrics = await Metrics.create(['defend']);
+    const model = { name: 'net', sha256: '0'.repeat(64) };
+    metrics.modelLive({ model, runtime: 'onnxruntime-cpu' }, 2);
+    const device = {
+      ...{ index: 1, name: 'NVIDIA H200', memory: 150_754_820_096, driver: '570.124.06', ms: 4 },
+      operators: { device: 90, host: 1 },
+    };
+    metrics.modelLive({ model, runtime: 'onnxruntime-cuda', device }, 1);
+    const samples = await plain(metrics);
+    assert.equal(samples.get('deflector_gpu_in_use{runtime="onnxruntime-cpu"}'), 0);
+    assert.equal(samples.get('deflector_gpu_in_use{runtime="onnxruntime-cuda"}'), 1);
+    const labels = 'gpu="1",gpu_name="NVIDIA H200",driver="570.124.06",runtime="onnxruntime-cuda"';
+    assert.equal(samples.get(`deflector_gpu_info{${labels}}`), 1);
+    assert.equal(samples.get('deflector_gpu_memory_bytes{gpu="1"}'), 150_754_820_096);
+    assert.equal(samples.get('deflector_gpu_probe_seconds{gpu="1",model="net"}'), 0.004);
+  });
+
   it('count runs that were executed, and those that the early end of a vote spared', async () => {
     const metrics = await Metrics.create(['defend']);
     metrics.defended({ verdict: okVerdict('a', { runs: 10, runsExecuted: 6 }), passes: 7 });
