@@ -84,10 +84,14 @@ export const ERROR_CATALOGUE = {
   },
   STORE_UNREACHABLE: {
     kind: 'retryable',
-    remedy: 'Check the network and --s3-endpoint (`deflector doctor` tries it), then go on with --resume.',
+    remedy:
+      'Check the network and --s3-endpoint (`deflector doctor` tries it), then go on: `run` with --resume, `enqueue` by the same call.',
   },
   STORE_UNAVAILABLE: { kind: 'retryable', remedy: 'Check that the store is reachable and the credentials are right.' },
-  STORE_FULL: { kind: 'retryable', remedy: 'Free space at the destination, then go on with --resume.' },
+  STORE_FULL: {
+    kind: 'retryable',
+    remedy: 'Free space at the destination, then go on: `run` with --resume, `enqueue` by the same call.',
+  },
   QUEUE_UNAVAILABLE: {
     kind: 'service',
     remedy: 'Check --redis-url, that Redis runs there, and the name and password in the address.',

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EXIT } from '../../src/cli/exit-codes.js';
 import { type ChunkPayload, chunkTask, STAGE_QUEUES, type StageQueue } from '../../src/jobs/chunk-task.js';
 import type { Job } from '../../src/jobs/job.js';
 import { JobRecords } from '../../src/jobs/job-records.js';
@@ -128,7 +129,8 @@ class Schedule {
     // The same in every schedule: it depends on the images alone.
     expected ??= await embedded();
     // The producer has to wait for the queue to drain, so that it meets faults too.
-    const enqueued = enqueue('job', '--chunk', `${CHUNK}`, '--queue-limit', '2', '--fetch', this.#fetch);
+    const produce = () => enqueue('job', '--chunk', `${CHUNK}`, '--queue-limit', '2', '--fetch', this.#fetch);
+    const enqueued = produce();
     this.#workers = await Promise.all(WORKERS[this.#fetch].map(stage => this.#worker(stage)));
     for (let n = 0; n < this.#count; n++) {
       await sleep(this.#draw(LONGEST_PAUSE));
@@ -137,7 +139,12 @@ class Schedule {
       this.#done.push(name);
       await happen();
     }
-    const { code, stderr } = await enqueued;
+    let { code, stderr } = await enqueued;
+    // Where a server was away for longer than its patience, the producer says so, and the same call goes on.
+    for (let calls = 1; code === EXIT.service && calls < 3; calls++) {
+      this.#done.push('call the producer again');
+      ({ code, stderr } = await produce());
+    }
     const faults = [this.#store, this.#fetch, ...this.#done];
     if (code !== 0) return { faults, violations: [`the producer ended with exit code ${code}: ${stderr}`] };
     return { faults, violations: await this.#violations(expected) };
