@@ -1,5 +1,5 @@
 /** Faults of a live deployment, seen by a real Prometheus: each fires its alert, and no other. */
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -73,6 +73,23 @@ describe('of all alerts', () => {
     await results('job');
     await minutes(14);
     await fires('DeflectorErrorVerdicts');
+  });
+
+  it('retries fires where chunks of one job find no store, and others go on', async t => {
+    const { enqueue, folder, minutes, fires } = await watched(t, 64, SHORT, ['all', 'all'], '*=slow');
+    await enqueue('broken', '--chunk', '1');
+    await enqueue('job', '--chunk', '1');
+    await rm(join(folder, 'broken'), { recursive: true });
+    await writeFile(join(folder, 'broken'), 'no folder');
+    await minutes(22);
+    await fires('DeflectorRetries');
+  });
+
+  it('backlog old fires where there is more to do than one worker can', async t => {
+    const { enqueue, minutes, fires } = await watched(t, 400, SHORT, ['all'], '*=slow');
+    await enqueue('job', '--chunk', '1');
+    await minutes(75);
+    await fires('DeflectorBacklogOld');
   });
 
   it('no workers fires where the autoscaler brings none', async t => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { METRICS } from '../../src/telemetry/catalogue.js';
+import { LABELS, METRICS } from '../../src/telemetry/catalogue.js';
 import { negotiate } from '../../src/telemetry/exposition.js';
 import { Metrics } from '../../src/telemetry/metrics.js';
 import { promtool, samplesOf } from '../helpers/prometheus.js';
@@ -38,6 +38,14 @@ describe('the catalogue of metrics', () => {
     for (const [name, promised] of Object.entries(PROMISED))
       assert.deepEqual(labels.get(name as never), promised, name);
     assert.ok(labels.has('deflector_build_info') && labels.has('deflector_model_info'));
+  });
+
+  it('has no label by a name that Prometheus or its operator gives to targets, which would take it away', () => {
+    const ofTargets = ['job', 'instance', 'namespace', 'pod', 'container', 'endpoint', 'service'];
+    assert.deepEqual(
+      ofTargets.filter(name => name in LABELS),
+      [],
+    );
   });
 
   it('is to the liking of promtool, which knows the conventions', async () => {
