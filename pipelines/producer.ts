@@ -9,6 +9,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import { printSettings, type ResolvedOptions } from '../src/config/settings.js';
 import { flagOf, RESULT_SETTINGS, UNRECORDED_SETTINGS } from '../src/config/table.js';
 import { deadlineAfter } from '../src/config/value-types.js';
@@ -261,8 +262,9 @@ export function addressOf(place: string): StoreAddress {
 /** @throws DeflectorError JOB_MISMATCH */
 function checkSame(began: Job, now: Job, deadline: string | null): void {
   const same = (what: string, before: unknown, after: unknown): void => {
-    const [a, b] = [JSON.stringify(before), JSON.stringify(after)];
-    if (a === b) return;
+    const [a, b] = [JSON.stringify(before ?? null), JSON.stringify(after ?? null)];
+    // The fields of what is read back from a record may have another order.
+    if (isDeepStrictEqual(JSON.parse(a), JSON.parse(b))) return;
     throw new DeflectorError('JOB_MISMATCH', `The job ${began.name} began with ${what} ${a}, not ${b}`);
   };
   for (const name of RESULT_SETTINGS) same(flagOf(name), began.settings[name], now.settings[name]);
