@@ -1,5 +1,5 @@
 /** Servers that the user configured: is somebody there, and do they speak the protocol. */
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { counted } from '../report/numbers.js';
 import { S3Connection, type S3Options } from '../storage/s3-connection.js';
@@ -93,7 +93,9 @@ async function converse(url: URL, commands: readonly (readonly string[])[]): Pro
 function open(url: URL): Socket {
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const port = Number(url.port || 6379);
-  return url.protocol === 'rediss:' ? connectTls({ host, port, servername: host }) : connect({ host, port });
+  return url.protocol === 'rediss:'
+    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connect({ host, port });
 }
 
 function encode(command: readonly string[]): string {

@@ -1,4 +1,5 @@
 /** Connections to Redis: one server, a server behind Sentinels, or a cluster; with TLS and ACL users by the address. */
+import { isIP } from 'node:net';
 import type { Cluster, Redis } from 'ioredis';
 import { DeflectorError } from '../errors.js';
 
@@ -92,13 +93,21 @@ async function createClient(
   if (settings.redisCluster) {
     return new Cluster(
       places.map(({ host, port }) => ({ host, port: Number(port || 6379) })),
-      { lazyConnect: true, clusterRetryStrategy: again, redisOptions: login },
+      {
+        lazyConnect: true,
+        clusterRetryStrategy: again,
+        redisOptions: login,
+        // Looked up beforehand, names would be lost, which certificates are checked for.
+        dnsLookup: (host, found) => found(null, host),
+      },
     );
   }
   const database = { db: Number(first.pathname.slice(1) || 0), lazyConnect: true, retryStrategy: again };
   if (settings.redisMaster === null) {
     const { host, port } = places[0]!;
-    return new Redis({ ...login, ...database, host, port: Number(port || 6379) });
+    // Node.js names the host to the server (SNI) only when told to, and must not name an address (RFC 6066, section 3).
+    const tls = login.tls === undefined || isIP(host) !== 0 ? {} : { tls: { servername: host } };
+    return new Redis({ ...login, ...database, ...tls, host, port: Number(port || 6379) });
   }
   return new Redis({
     ...login,

@@ -107,8 +107,8 @@ export async function deployment(
     progress: async (job: string): Promise<JobProgress> => records.progress(await records.get(job)),
     /** Starts a worker process and waits until it takes chunks. @param args its stage first, where that is not `all` */
     worker: async (args: readonly string[] = [], deadly: string = ''): Promise<WorkerProcess> => {
-      const stage = args[0]?.startsWith('--') === false ? [] : ['all'];
-      const worker = startWorker([...stage, ...args, '--threads', '1', '--lock', '2'], folder, {
+      const [stage = 'all', ...others] = args[0]?.startsWith('--') === false ? args : ['all', ...args];
+      const worker = startWorker([stage, '--threads', '1', '--lock', '2', ...others], folder, {
         ...env,
         ...(deadly === '' ? {} : { DEADLY: deadly, NODE_OPTIONS: `--import=${HAZARD}` }),
       });
@@ -134,7 +134,12 @@ export async function until(condition: () => boolean | Promise<boolean>, patienc
 /** Loaded before a worker's own code; see hazard.ts. */
 const HAZARD = `file://${join(REPOSITORY, 'dist/test/helpers/hazard.js')}`;
 
-function startWorker(args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): WorkerProcess {
+/** Starts `deflector worker ARGS`. @param env beside that of this process, but for its own settings */
+export function startWorker(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): WorkerProcess {
   const clean = Object.entries(process.env).filter(([name]) => !/^(DEFLECTOR_|DEBUG$|NODE_TEST_CONTEXT$)/.test(name));
   const child = spawn(process.execPath, [CLI, 'worker', ...args], {
     cwd,

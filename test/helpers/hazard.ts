@@ -1,9 +1,12 @@
 /**
  * Loaded into worker processes by `node --import`: images that take down, or hold, whatever process defends them, as a
- * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=crash,KEY=hang`, `*=slow` all;
- * `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched. SIGUSR2 steps the clock of the process.
+ * native crash or an endless loop does, or that take their time. DEADLY names them: `KEY=kill,KEY=crash,KEY=hang`, `*=slow`
+ * all; `KEY=kill-fetch` and `KEY=hang-fetch` do it where they are fetched. An image that hangs in a thread says so on
+ * standard error. SIGUSR2 steps the clock of the process.
  */
+import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isMainThread } from 'node:worker_threads';
 import { DefendEngine } from '../../src/stages/defend.js';
 import { FileSystemStore } from '../../src/storage/filesystem-store.js';
 
@@ -18,7 +21,9 @@ DefendEngine.prototype.defend = async function (image, wanted) {
   if (hazard === 'kill') process.kill(process.pid, 'SIGKILL');
   if (hazard === 'crash') process.kill(process.pid, 'SIGSEGV');
   if (hazard === 'slow') await sleep(SLOW_MS);
-  return hazard === 'hang' ? new Promise(() => undefined) : defend.call(this, image, wanted);
+  if (hazard !== 'hang') return defend.call(this, image, wanted);
+  if (!isMainThread) writeSync(2, `${image.key} hangs in a thread\n`);
+  return new Promise(() => undefined);
 };
 
 const read = FileSystemStore.prototype.read;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { Certificate } from './certificates.js';
 import { freePort } from './free-port.js';
 
 export interface RedisServer {
@@ -46,6 +47,27 @@ export async function startRedis(...options: string[]): Promise<RedisServer> {
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Starts a server that takes connections by TLS as well. @returns its address too: by name, `rediss:` */
+export async function startRedisWithTls(
+  { authority, certificate, key }: Certificate,
+  ...options: string[]
+): Promise<RedisServer & { readonly tlsUrl: string }> {
+  const port = await freePort();
+  const files = ['--tls-ca-cert-file', authority, '--tls-cert-file', certificate, '--tls-key-file', key];
+  const server = await startRedis('--tls-port', `${port}`, '--tls-auth-clients', 'no', ...files, ...options);
+  return { ...server, tlsUrl: `rediss://localhost:${port}` };
+}
+
+/** Starts a Redis Cluster of one node, which clients know by its name, and by TLS. */
+export async function startNamedRedisCluster(certificate: Certificate): ReturnType<typeof startRedisWithTls> {
+  const names = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname'];
+  const node = await startRedisWithTls(certificate, '--cluster-enabled', 'yes', '--tls-cluster', 'yes', ...names);
+  const cli = (...args: string[]) => promisify(execFile)('redis-cli', ['-p', `${node.port}`, 'cluster', ...args]);
+  await cli('addslotsrange', '0', '16383');
+  while (!(await cli('info')).stdout.includes('cluster_state:ok')) await sleep(50);
+  return node;
 }
 
 /** Starts a Sentinel that watches a server under the name `main`. */

@@ -6,12 +6,13 @@ import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
+import { certify } from '../helpers/certificates.js';
+import { deflector } from '../helpers/cli.js';
 import { deployment, until } from '../helpers/distributed.js';
-import { filesBelow } from '../helpers/files.js';
+import { filesBelow, temporaryFolder } from '../helpers/files.js';
 import { checkLeaks } from '../helpers/leaks.js';
 import { readParquet } from '../helpers/parquet.js';
-import { samplesOf, scrape, telemetryUrl } from '../helpers/prometheus.js';
-import { startRedisCluster } from '../helpers/redis-server.js';
+import { startNamedRedisCluster, startRedisCluster, startRedisWithTls } from '../helpers/redis-server.js';
 import { digestsBelow, timelessLines } from '../helpers/results.js';
 import { tinyName } from '../helpers/tiny-images.js';
 import { writeTinyModel } from '../helpers/tiny-model.js';
@@ -214,6 +215,39 @@ describe('a distributed job', () => {
     assert.deepEqual(await results('separate'), expected);
   });
 
+  it('goes through Redis by TLS, alone and in a cluster, where certificates hold their names', async t => {
+    const certificate = await certify(await temporaryFolder(t), 'localhost');
+    const server = await startRedisWithTls(certificate);
+    t.after(() => server.stop());
+    const node = await startNamedRedisCluster(certificate);
+    t.after(() => node.stop());
+    const trust = { NODE_EXTRA_CA_CERTS: certificate.authority };
+    for (const settings of [
+      { ...trust, DEFLECTOR_REDIS_URL: server.tlsUrl },
+      { ...trust, DEFLECTOR_REDIS_URL: node.tlsUrl, DEFLECTOR_REDIS_CLUSTER: 'true' },
+    ]) {
+      const { enqueue, worker, results, embedded } = await deployment(t, 20, settings);
+      assert.equal((await enqueue('job')).code, 0);
+      await worker();
+      assert.deepEqual(await results('job'), await embedded());
+    }
+    const byAddress = server.tlsUrl.replace('localhost', '127.0.0.1');
+    for (const [settings, cause] of [
+      [
+        { DEFLECTOR_REDIS_URL: server.tlsUrl },
+        /^error QUEUE_UNAVAILABLE: .* self-signed certificate in certificate chain/,
+      ],
+      [
+        { ...trust, DEFLECTOR_REDIS_URL: byAddress },
+        /^error QUEUE_UNAVAILABLE: .* does not match certificate's altnames/,
+      ],
+    ] as const) {
+      const { code, stderr } = await deflector(['jobs', 'list'], { env: settings });
+      assert.equal(code, 3);
+      assert.match(stderr, cause);
+    }
+  });
+
   it('loses nothing and counts nothing twice when a worker is killed in the middle', async t => {
     const { enqueue, worker, results, embedded, progress } = await deployment(t, IMAGES);
     const expected = await embedded();
@@ -275,15 +309,20 @@ describe('a distributed job', () => {
   });
 
   it('is handed back by a worker that is asked to stop and cannot finish in time', async t => {
-    const { enqueue, worker, results, embedded } = await deployment(t, 64);
+    const { connection, enqueue, worker, results, embedded } = await deployment(t, 64);
     const expected = await embedded();
     await enqueue('job', '--chunk', '64');
-    const slow = await worker(['--drain', '0', '--metrics-port', '0'], `${tinyName(60)}=hang`);
-    const url = telemetryUrl(slow.log());
-    const defended = 'deflector_images_total{stage="defend",outcome="ok"}';
-    await until(async () => samplesOf((await scrape(url)).text).get(defended) === 63);
-    // The image that hangs keeps the process until its grace is over; the others of its chunk are done by now.
-    assert.equal(await slow.end('SIGTERM'), 1);
+    const queue = await openBullQueue('defend', connection);
+    const counts = () => queue.counts();
+    const slow = await worker(['--drain', '0', '--lock', '60'], '*=slow');
+    await until(async () => (await counts()).inHand === 1);
+    assert.equal(await slow.end('SIGTERM'), 0);
+    assert.deepEqual(await counts(), { online: 0, bulk: 1, inHand: 0, delayed: 0 });
+    const stuck = await worker(['--drain', '0'], `${tinyName(60)}=hang`);
+    // From here on nothing but its end can take the image from it.
+    await until(() => stuck.log().includes(`${tinyName(60)} hangs in a thread`));
+    assert.equal(await stuck.end('SIGTERM'), 1);
+    await queue.close();
     await worker();
     assert.deepEqual(await results('job'), expected);
   });
