@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ChunkGates } from '../pipelines/chunk.js';
 import { embeddedLimits } from '../pipelines/embedded.js';
 import type { ResolvedOptions } from '../src/config/settings.js';
-import { readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
+import { hasVerdicts, readChunk, writeVerdicts } from '../src/jobs/chunk-files.js';
 import { baggageOf, type ChunkPayload, chunkTask, type StageQueue } from '../src/jobs/chunk-task.js';
 import { type DeadLetter, type Job, pastDeadline } from '../src/jobs/job.js';
 import type { JobRecords } from '../src/jobs/job-records.js';
@@ -157,9 +157,15 @@ export function consumerOptions(
 /** Gives the error verdicts of a chunk whose job's time was over before it was begun. */
 export async function expire(job: Job, { payload, trace }: Handed, ports: StagePorts): Promise<void> {
   const store = ports.openStore(job.out);
-  const items = await readChunk(store, payload.chunk);
-  const verdicts = items.map(item => failedVerdict(pastDeadline(job, item)));
-  await writeVerdicts(store, payload.chunk, verdicts);
+  // Verdicts of an earlier delivery may be counted at this moment.
+  if (!(await hasVerdicts(store, payload.chunk))) {
+    const items = await readChunk(store, payload.chunk);
+    await writeVerdicts(
+      store,
+      payload.chunk,
+      items.map(item => failedVerdict(pastDeadline(job, item))),
+    );
+  }
   await ports.queues.publish.add([chunkTask(job, payload.chunk, baggageOf(payload, trace))]);
 }
 

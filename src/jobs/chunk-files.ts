@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { DeflectorError, ERROR_CATALOGUE, type ErrorCode } from '../errors.js';
 import { formatVerdict, MAX_VERDICT_BYTES, parseVerdict } from '../sinks/verdict-json.js';
+import { isThere } from '../storage/is-there.js';
 import type { ConditionalStore, JobItem, ObjectStore, Verdict } from '../types.js';
 
 /** Most chunks of a job: what eight digits name. */
@@ -53,6 +54,10 @@ export async function readChunk(store: ObjectStore, chunk: number): Promise<read
 export function writeVerdicts(store: ObjectStore, chunk: number, verdicts: readonly Verdict[]): Promise<void> {
   const lines = verdicts.map(verdict => `${formatVerdict(verdict)}\n`);
   return store.write(`${nameOf(chunk)}.verdicts.jsonl`, Buffer.from(lines.join('')));
+}
+
+export function hasVerdicts(store: ObjectStore, chunk: number): Promise<boolean> {
+  return isThere(store, `${nameOf(chunk)}.verdicts.jsonl`);
 }
 
 /** @throws DeflectorError STORE_UNAVAILABLE also where the object is missing; RESULTS_INVALID */

@@ -16,6 +16,7 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { DeflectorError } from '../errors.js';
+import { isThere } from '../storage/is-there.js';
 import { formatTar, type TarFile } from '../storage/tar-writer.js';
 import type { ObjectStore, OkVerdict, Verdict } from '../types.js';
 import type { Destination } from './destination.js';
@@ -273,17 +274,6 @@ async function* members(
     yield { name: memberName(position), bytes: await parts.read(partName(position), MAX_PNG_BYTES) };
     const text = row(verdict, position, { kind: 'shards', size });
     yield { name: memberName(position).replace(/png$/, 'json'), bytes: Buffer.from(text) };
-  }
-}
-
-async function isThere(store: ObjectStore, key: string): Promise<boolean> {
-  try {
-    await store.read(key, 0);
-    return true;
-  } catch (error) {
-    if (error instanceof DeflectorError && error.code === 'IMAGE_NOT_FOUND') return false;
-    if (error instanceof DeflectorError && error.code === 'IMAGE_TOO_MANY_BYTES') return true;
-    throw error;
   }
 }
 
