@@ -15,6 +15,7 @@ checkLeaks();
 
 /** What a run on a machine without GPUs cannot have, and why. */
 const ABSENT: readonly (readonly [series: RegExp, why: string])[] = [
+  [/^deflector_gpu_(?:info|memory_bytes|probe_seconds)$/, 'is there where a GPU proved to compute a model'],
   [/^DCGM_/, "needs a GPU of NVIDIA's and its exporter"],
   [/^ALERTS$/, 'is there while something is the matter'],
 ];
