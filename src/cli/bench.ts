@@ -8,6 +8,7 @@ const BENCHMARKS: Readonly<Record<string, string>> = {
   'early-stop': 'forward passes that early stopping saves, and how often the label is the same',
   scale: 'cost per image and peak memory at 100, 1,000 and 10,000 images',
   graph: "the defence in the model's graph, beside the kernel and the bare classifier",
+  runtimes: 'memory under 10,000 calls of each runtime, and what is left of sessions and tensors',
   gradient: 'what a gradient of the bundled model costs, in forward passes',
   autoscaling: 'backlog, pods and cost under the autoscaling of the Helm chart, simulated',
   queue: 'keys a second through the queue, and the share of a real job that queue and storage take',
