@@ -19,7 +19,7 @@ import { type ChunkPayload, chunkTask } from '../src/jobs/chunk-task.js';
 import { checkJobName, type Job } from '../src/jobs/job.js';
 import type { Cursor, JobRecords } from '../src/jobs/job-records.js';
 import { firstQueue, type StageQueues } from '../src/jobs/stage-queues.js';
-import { openModel, resolveModel } from '../src/models/registry.js';
+import { identityOf, openModel, resolveModel } from '../src/models/registry.js';
 import type { TaskQueue } from '../src/queue/queue.js';
 import { type Destination, openDestination } from '../src/sinks/destination.js';
 import { type JobInputs, openInputs } from '../src/storage/inputs.js';
@@ -88,14 +88,13 @@ export function newJobId(): string {
 
 /** What a job keeps of its settings: those that every worker is to take, and the models that they name. */
 export async function frozenDefence(options: ResolvedOptions): Promise<Pick<Job, 'settings' | 'model' | 'localizer'>> {
-  const { identity } = await openModel(options.model);
   const localizer =
     options.localizer !== null && options.defence.map !== 'uniform'
       ? (await openModel(options.localizer)).identity
       : undefined;
   return {
     settings: await settingsOf(options),
-    model: identity,
+    model: await identityOf(options),
     ...(localizer === undefined ? {} : { localizer }),
   };
 }
@@ -249,9 +248,15 @@ async function settingsOf(options: ResolvedOptions): Promise<Job['settings']> {
   for (const name of UNRECORDED_SETTINGS) delete settings[name];
   for (const name of ['model', 'localizer'] as const) {
     const value = options[name];
-    if (value !== null && /[/\\]|^\./.test(value)) settings[name] = await resolveModel(value);
+    if (value !== null) settings[name] = await placeOf(value);
   }
+  if (options.voters !== null) settings.voters = await Promise.all(options.voters.map(placeOf));
   return settings;
+}
+
+/** A name as it is, a folder by its whole path. */
+async function placeOf(model: string): Promise<string> {
+  return /[/\\]|^\./.test(model) ? resolveModel(model) : model;
 }
 
 /** The address of a folder, which every worker has to reach under the same one. */

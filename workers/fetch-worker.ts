@@ -10,7 +10,7 @@ import { readChunk } from '../src/jobs/chunk-files.js';
 import { baggageOf, chunkTask } from '../src/jobs/chunk-task.js';
 import { isPastDeadline, type Job, pastDeadline } from '../src/jobs/job.js';
 import { clearPack, writePack } from '../src/jobs/scratch.js';
-import { openModel } from '../src/models/registry.js';
+import { identityOf, openModel } from '../src/models/registry.js';
 import { Gate } from '../src/queue/gate.js';
 import type { Consumer } from '../src/queue/queue.js';
 import { type FetchPorts, fetchImage } from '../src/stages/fetch.js';
@@ -167,9 +167,9 @@ class FetchWorker implements StageWorker {
   async #prepare(job: Job): Promise<JobFetch> {
     try {
       const options = optionsOf(job);
-      const { identity, preprocessing } = await openModel(options.model);
+      const { preprocessing } = await openModel(options.model);
       // The localiser sees what the model sees: nothing here depends on it.
-      checkModels(job, { model: identity, localizer: job.localizer });
+      checkModels(job, { model: await identityOf(options), localizer: job.localizer });
       this.#fault = undefined;
       return { options, ports: fetchPortsOf(job, options, preprocessing, this.#ports.openStore, this.#ports.observer) };
     } catch (error) {

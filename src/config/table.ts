@@ -141,6 +141,13 @@ export const SETTINGS = {
     'efficientnet-lite0',
     'name or folder of the classifier',
   ),
+  voters: setting(
+    'model',
+    optional(listOf(text('the name or folder of a model', 'name'), 'names or folders of models, separated by commas')),
+    null,
+    'further models that vote with --model, which have its classes: runs go to each of them in turn',
+    'none',
+  ),
   localizer: setting(
     'model',
     optional(text('the name or folder of a model', 'name')),

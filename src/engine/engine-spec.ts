@@ -14,8 +14,19 @@ export function engineSpecOf(
   here: Pick<ResolvedOptions, 'batch' | 'device'> = options,
   threads = 1,
 ): EngineSpec {
-  const { model, localizer, runtime, graph, defence } = options;
+  const { model, voters, localizer, runtime, graph, defence } = options;
   const record = defenceRecord(options);
   const { batch, device } = here;
-  return { model, localizer, runtime, graph, device, settings: defence, record, maximumBatch: batch, threads };
+  return {
+    model,
+    voters: voters ?? [],
+    localizer,
+    runtime,
+    graph,
+    device,
+    settings: defence,
+    record,
+    maximumBatch: batch,
+    threads,
+  };
 }

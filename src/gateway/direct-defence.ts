@@ -1,7 +1,8 @@
 /** Defends images that callers send to the gateway itself, in its own worker threads, within a time. */
 import { createHash } from 'node:crypto';
-import { defenceRecord, type ResolvedOptions } from '../config/settings.js';
+import type { ResolvedOptions } from '../config/settings.js';
 import { DefendPool } from '../engine/defend-pool.js';
+import { engineSpecOf } from '../engine/engine-spec.js';
 import { DeflectorError } from '../errors.js';
 import { hardenDecoder } from '../images/decode.js';
 import { decoderFor } from '../images/decoder.js';
@@ -90,19 +91,6 @@ export class PooledDefence implements DirectDefence {
 
   #startPool(): Promise<DefendPool> {
     hardenDecoder();
-    const { model, localizer, runtime, device, graph, defence, batch, threads } = this.#options;
-    const record = defenceRecord(this.#options);
-    const spec = {
-      model,
-      localizer,
-      runtime,
-      device,
-      graph,
-      settings: defence,
-      record,
-      maximumBatch: batch,
-      threads: 1,
-    };
-    return DefendPool.start(spec, threads);
+    return DefendPool.start(engineSpecOf(this.#options), this.#options.threads);
   }
 }

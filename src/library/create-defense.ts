@@ -25,7 +25,16 @@ import { type FunctionClassifier, toClassifier } from './function-classifier.js'
 
 type OtherSettings = Pick<
   SettingValues,
-  'localizer' | 'model' | 'runtime' | 'device' | 'threads' | 'batch' | 'maxBytes' | 'maxPixels' | 'imageTimeout'
+  | 'localizer'
+  | 'model'
+  | 'voters'
+  | 'runtime'
+  | 'device'
+  | 'threads'
+  | 'batch'
+  | 'maxBytes'
+  | 'maxPixels'
+  | 'imageTimeout'
 >;
 
 /** Settings of the command line by their names there; what is left out has the same default, but for `threads`. */

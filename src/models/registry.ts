@@ -4,7 +4,9 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { DeflectorError } from '../errors.js';
+import type { ModelIdentity } from '../types.js';
 import { type Model, readModel } from './model.js';
+import { jointIdentity } from './voters.js';
 
 /** A model of the registry. */
 export interface ModelEntry {
@@ -91,6 +93,22 @@ export async function resolveModel(nameOrFolder: string, env: NodeJS.ProcessEnv 
  */
 export async function openModel(nameOrFolder: string, env: NodeJS.ProcessEnv = process.env): Promise<Model> {
   return readModel(await resolveModel(nameOrFolder, env));
+}
+
+/**
+ * Who votes under the settings that name models: the one, or several together.
+ *
+ * @throws DeflectorError as {@link openModel}
+ */
+export async function identityOf({
+  model,
+  voters,
+}: {
+  readonly model: string;
+  readonly voters: readonly string[] | null;
+}): Promise<ModelIdentity> {
+  const models = await Promise.all([model, ...(voters ?? [])].map(name => openModel(name)));
+  return jointIdentity(models.map(({ identity }) => identity));
 }
 
 /** Whether a path is a folder, or a link to one. */

@@ -19,10 +19,11 @@ import { deflects, usesMap } from '../defense/settings.js';
 import { softmax } from '../defense/softmax.js';
 import { VoteTally } from '../defense/vote.js';
 import { VoteRisk } from '../defense/vote-risk.js';
-import { DeflectorError } from '../errors.js';
+import { DeflectorError, invalid } from '../errors.js';
 import { inputRegion, preprocess, preprocessPlanar } from '../images/preprocess.js';
 import { tensorFormat, writePlanes, writeTensor } from '../images/tensor.js';
 import { requireHead } from '../models/localizer.js';
+import { jointIdentity } from '../models/voters.js';
 import type {
   ActivationMap,
   Classifier,
@@ -34,6 +35,7 @@ import type {
   FetchedImage,
   Label,
   Localizer,
+  ModelIdentity,
   OkVerdict,
   RgbImage,
   RunClassifier,
@@ -49,6 +51,8 @@ const LEAST_PROBABILITY = 1e-12;
 /** What the stage needs from outside. The engine has the classifier for itself. */
 export interface DefendPorts {
   readonly classifier: Classifier;
+  /** Others of the same classes that vote with it: run k goes to the k-th of all in turn, the classifier first. */
+  readonly voters?: readonly Classifier[] | undefined;
   readonly defender: Defender;
   /** Makes the activation maps in the classifier's place. */
   readonly localizer?: Localizer | undefined;
@@ -127,34 +131,50 @@ interface Place {
   readonly run: number | undefined;
 }
 
+/** A classifier at work: how it reads images, and the batch that is written for it. */
+interface Seat {
+  readonly classifier: Classifier;
+  readonly format: TensorFormat;
+  /** Elements of one image in its input. */
+  readonly length: number;
+  readonly batch: Float32Array;
+}
+
 /** Keeps a model busy with the runs of several images. */
 export class DefendEngine {
   readonly #ports: DefendPorts;
   readonly #options: DefendOptions;
-  readonly #format: TensorFormat;
   readonly #classes: number;
-  /** Elements of one image in the model's input. */
-  readonly #length: number;
-  readonly #batch: Float32Array;
+  /** The classifier, and those that vote with it. */
+  readonly #seats: readonly [Seat, ...Seat[]];
   /** Probabilities of the run that is being counted. */
   readonly #probability: Float64Array;
   readonly #tasks: Task[] = [];
   /** Three images as the model reads them. */
   #scratch: Float32Array | undefined;
+  /** Who votes. */
+  readonly #model: ModelIdentity;
   #working: Promise<void> | undefined;
   #arrival: (() => void) | undefined;
 
-  /** @throws DeflectorError MODEL_NO_LOCALIZATION when the settings ask for a map that no model here can make */
+  /**
+   * @throws DeflectorError MODEL_NO_LOCALIZATION when the settings ask for a map that no model here can make; SETTINGS_INVALID
+   *   when several models are to end their vote on a risk
+   */
   constructor(ports: DefendPorts, options: DefendOptions) {
     const { classifier } = ports;
     if (usesMap(options.settings) && ports.localizer === undefined) requireHead(classifier);
     this.#ports = ports;
     this.#options = options;
-    const { preprocessing } = classifier;
-    this.#format = tensorFormat(preprocessing);
+    const voters = ports.voters ?? [];
+    if (voters.length > 0 && onRisk(options.settings)) {
+      // Its evidence is how one model's scores scatter.
+      throw invalid('--early-stop', 'exact or off, since several models vote', 'risk');
+    }
+    const seat = (of: Classifier) => seatOf(of, options.maximumBatch);
+    this.#seats = [seat(classifier), ...voters.map(seat)];
+    this.#model = jointIdentity(this.#seats.map(one => one.classifier.model));
     this.#classes = classifier.labels.length;
-    this.#length = 3 * preprocessing.width * preprocessing.height;
-    this.#batch = new Float32Array(options.maximumBatch * this.#length);
     this.#probability = new Float64Array(this.#classes);
   }
 
@@ -206,14 +226,16 @@ export class DefendEngine {
   /** Gives out the places of the next batch and writes its input. */
   #place(): Place[] {
     const places: Place[] = [];
-    let written = 0;
+    const written = new Map<Seat, number>();
     for (const task of [...this.#tasks]) {
       while (task.placed < task.target && places.length < this.#options.maximumBatch) {
         const place = { task, run: task.running === undefined ? undefined : task.placed };
         task.placed++;
-        if (!this.#guard(task, () => this.#write(place, written * this.#length))) break;
+        const seat = this.#seat(place);
+        const index = written.get(seat) ?? 0;
+        if (!this.#guard(task, () => this.#write(place, index))) break;
         places.push(place);
-        if (!this.#isFused(place)) written++;
+        if (!this.#isFused(place)) written.set(seat, index + 1);
       }
     }
     return places;
@@ -224,34 +246,56 @@ export class DefendEngine {
     return run !== undefined && this.#ports.runs !== undefined;
   }
 
-  /** Writes the model's input, but for runs that are made where the model is. */
-  #write(place: Place, offset: number): void {
+  /** Whose vote a place is; the undefended pass is the classifier's own. */
+  #seat({ run }: Place): Seat {
+    return this.#seats[(run ?? 0) % this.#seats.length]!;
+  }
+
+  /** Writes the input of the model whose place it is, but for runs that are made where the model is. */
+  #write(place: Place, index: number): void {
     const { task, run } = place;
+    const seat = this.#seat(place);
+    const { batch, length, format } = seat;
+    const offset = index * length;
     if (task.running === undefined || run === undefined) {
-      writeTensor(this.#fit(task.image.pixels), this.#format, this.#batch, offset);
+      writeTensor(this.#fit(task.image.pixels), format, batch, offset);
       return;
     }
     if (!this.#isFused(place)) {
-      this.#writeRun(task.image, task.running.prepared, run, this.#batch, offset);
-      if (run === 0) this.#beginRisk(task.image, task.running, this.#batch.subarray(offset, offset + this.#length));
+      this.#writeRun(task.image, task.running.prepared, run, seat, batch, offset);
+      if (run === 0) this.#beginRisk(task.image, task.running, batch.subarray(offset, offset + length));
     } else if (run === 0) {
       this.#beginRisk(task.image, task.running, undefined);
     }
   }
 
-  #writeRun(image: FetchedImage, prepared: PreparedImage, run: number, out: Float32Array, offset: number): void {
+  #writeRun(
+    image: FetchedImage,
+    prepared: PreparedImage,
+    run: number,
+    { classifier: { preprocessing }, format }: Seat,
+    out: Float32Array,
+    offset: number,
+  ): void {
     const { settings } = this.#options;
     const { width, height } = image.pixels;
     const random = runRandom(settings.seed, image.sha256, run);
-    if (settings.at === 'model') {
-      prepared.run(random, out, offset, this.#format);
+    const fits = preprocessing.width === width && preprocessing.height === height;
+    if (settings.at === 'model' && fits) {
+      prepared.run(random, out, offset, format);
       return;
     }
     const planes = new Float32Array(3 * width * height);
     prepared.run(random, planes, 0, PLAIN_RGB);
-    const { preprocessing } = this.#ports.classifier;
-    const fitted = preprocessPlanar(planes, width, height, preprocessing);
-    writePlanes(fitted, preprocessing.width * preprocessing.height, this.#format, out, offset);
+    // An image of the classifier's size was cropped for it: a voter of another size sees all of it.
+    const way = settings.at === 'model' ? { ...preprocessing, fit: 'stretch' as const } : preprocessing;
+    writePlanes(
+      preprocessPlanar(planes, width, height, way),
+      preprocessing.width * preprocessing.height,
+      format,
+      out,
+      offset,
+    );
   }
 
   /**
@@ -262,11 +306,12 @@ export class DefendEngine {
   #beginRisk(image: FetchedImage, running: Running, first: Float32Array | undefined): void {
     const { undefendedLogits, prepared } = running;
     if (undefendedLogits === undefined) return;
-    const length = this.#length;
+    const [seat] = this.#seats;
+    const { length, format } = seat;
     this.#scratch ??= new Float32Array(3 * length);
-    this.#writeRun(image, prepared, 1, this.#scratch, 0);
-    writeTensor(this.#fit(image.pixels), this.#format, this.#scratch, length);
-    if (first === undefined) this.#writeRun(image, prepared, 0, this.#scratch, 2 * length);
+    this.#writeRun(image, prepared, 1, seat, this.#scratch, 0);
+    writeTensor(this.#fit(image.pixels), format, this.#scratch, length);
+    if (first === undefined) this.#writeRun(image, prepared, 0, seat, this.#scratch, 2 * length);
     const run = first ?? this.#scratch.subarray(2 * length);
     const apart = distance(run, this.#scratch.subarray(0, length)) / Math.SQRT2;
     const moved = distance(run, this.#scratch.subarray(length, 2 * length));
@@ -281,7 +326,14 @@ export class DefendEngine {
   async #execute(places: readonly Place[]): Promise<void> {
     const fused = places.filter(place => this.#isFused(place));
     await this.#executeRuns(fused);
-    await this.#executeWritten(fused.length === 0 ? places : places.filter(place => !this.#isFused(place)));
+    const written = fused.length === 0 ? places : places.filter(place => !this.#isFused(place));
+    if (this.#seats.length === 1) return this.#executeWritten(this.#seats[0], written);
+    for (const seat of this.#seats) {
+      await this.#executeWritten(
+        seat,
+        written.filter(place => this.#seat(place) === seat),
+      );
+    }
   }
 
   async #executeRuns(places: readonly Place[]): Promise<void> {
@@ -305,7 +357,8 @@ export class DefendEngine {
     await this.#takeAll(places, { scores, features: undefined });
   }
 
-  async #executeWritten(places: readonly Place[]): Promise<void> {
+  /** @param places of one seat, in the order of its batch */
+  async #executeWritten(seat: Seat, places: readonly Place[]): Promise<void> {
     if (places.length === 0) return;
     const needsFeatures =
       usesMap(this.#options.settings) &&
@@ -313,9 +366,9 @@ export class DefendEngine {
       places.some(place => place.run === undefined);
     let output: ClassifierOutput;
     try {
-      const input = this.#batch.subarray(0, places.length * this.#length);
+      const input = seat.batch.subarray(0, places.length * seat.length);
       const started = this.#ports.clock.now();
-      output = await this.#ports.classifier.classify(input, places.length, needsFeatures);
+      output = await seat.classifier.classify(input, places.length, needsFeatures);
       this.#ports.called?.({ ms: this.#ports.clock.now() - started, images: places.length });
     } catch (error) {
       await this.#retryAlone(places, error);
@@ -344,18 +397,20 @@ export class DefendEngine {
   }
 
   /** Takes what the model says of one place. */
-  async #take({ task, run }: Place, output: ClassifierOutput, index: number): Promise<void> {
+  async #take(place: Place, output: ClassifierOutput, index: number): Promise<void> {
+    const { task, run } = place;
+    const { classifier } = this.#seat(place);
     try {
       task.passes++;
       if (run === undefined) {
-        const undefended = this.#probabilities(output.scores, index, new Float64Array(this.#classes));
+        const undefended = this.#probabilities(classifier, output.scores, index, new Float64Array(this.#classes));
         task.running = await this.#begin(task, undefended, output, index);
         task.placed = 0;
         task.target = this.#next(task.running);
         return;
       }
       const running = task.running!;
-      running.tally.add(this.#probabilities(output.scores, index, this.#probability));
+      running.tally.add(this.#probabilities(classifier, output.scores, index, this.#probability));
       running.risk?.add(this.#logits(output.scores, index));
       if (running.tally.runs < task.target) return;
       const more = this.#next(running);
@@ -424,16 +479,13 @@ export class DefendEngine {
    * @param into filled and returned
    * @throws DeflectorError INFERENCE_FAILED where the model's output is not finite
    */
-  #probabilities(scores: Float32Array, index: number, into: Float64Array): Float64Array {
+  #probabilities(classifier: Classifier, scores: Float32Array, index: number, into: Float64Array): Float64Array {
     const offset = index * this.#classes;
     const row = scores.subarray(offset, offset + this.#classes);
     if (row.length !== this.#classes || !areFinite(row)) {
-      throw new DeflectorError(
-        'INFERENCE_FAILED',
-        `Model ${this.#ports.classifier.model.name} gave a score that is not finite`,
-      );
+      throw new DeflectorError('INFERENCE_FAILED', `Model ${classifier.model.name} gave a score that is not finite`);
     }
-    if (this.#ports.classifier.outputs === 'logits') return softmax(row, 0, row.length, into);
+    if (classifier.outputs === 'logits') return softmax(row, 0, row.length, into);
     into.set(row);
     return into;
   }
@@ -466,7 +518,7 @@ export class DefendEngine {
 
   #verdict(task: Task, { tally, undefended }: Running): OkVerdict {
     const { settings, record } = this.#options;
-    const { classifier, clock } = this.#ports;
+    const { clock } = this.#ports;
     const winner = tally.winner();
     const before = topOf(undefended);
     const { key, sha256, ms } = task.image;
@@ -484,7 +536,7 @@ export class DefendEngine {
       undefended: { ...this.#label(before), probability: undefended[before]! },
       suspicious: winner !== before,
       seed: settings.seed,
-      model: classifier.model,
+      model: this.#model,
       defence: record,
       ms: { ...ms, defend: clock.now() - task.started },
     };
@@ -534,6 +586,17 @@ export class DefendEngine {
     task.running = undefined;
     task.settle(outcome);
   }
+}
+
+function seatOf(classifier: Classifier, maximumBatch: number): Seat {
+  const { width, height } = classifier.preprocessing;
+  const length = 3 * width * height;
+  return {
+    classifier,
+    format: tensorFormat(classifier.preprocessing),
+    length,
+    batch: new Float32Array(maximumBatch * length),
+  };
 }
 
 /** Whether the vote may end on a risk; with one run there is nothing to end. */

@@ -91,6 +91,13 @@ const userOptions = fc
         }),
       ),
       model: name,
+      voters: fc.oneof(
+        fc.array(
+          name.filter(text => !text.includes(',') && text === text.trim()),
+          { minLength: 1, maxLength: 3 },
+        ),
+        fc.constant(null),
+      ),
       localizer: fc.oneof(name, fc.constant(null)),
       graph: fc.constantFrom('auto', 'on', 'half', 'off'),
       threads: integerOf('threads'),

@@ -44,6 +44,18 @@ describe('a distributed job', () => {
     assert.deepEqual(await timelessLines(join(folder, 'elsewhere/results.jsonl')), expected);
   });
 
+  it('has them too where several models vote, which are one model to its record', async t => {
+    const { folder, defence, enqueue, worker, results, command, input } = await deployment(t, 20);
+    const voters = ['--voters', await writeTinyModel(join(folder, 'second'), 2)];
+    const ran = await command('run', input, '--out', join(folder, 'embedded'), '--quiet', ...defence, ...voters);
+    assert.equal(ran.code, 0, ran.stderr);
+    const expected = await timelessLines(join(folder, 'embedded/results.jsonl'));
+    assert.match(expected[0]!, /"model":{"name":"tiny\+second","sha256":"[0-9a-f]{64}"}/);
+    await enqueue('job', '--fetch', 'separate', ...voters);
+    for (const stage of ['fetch', 'defend', 'publish']) await worker([stage]);
+    assert.deepEqual(await results('job'), expected);
+  });
+
   it('has the same results where defend and publish are processes of their own', async t => {
     const { enqueue, worker, results, embedded, progress } = await deployment(t, 100);
     const expected = await embedded();
