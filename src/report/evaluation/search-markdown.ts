@@ -40,7 +40,8 @@ export function searchMarkdown(report: SearchReport): string {
     'Attacked images of one photograph are not independent of each other: their p is a lower bound.',
     '## Detecting attacked images',
     'Score: 1 less the mean probability of the undefended label over the runs. AUC: the probability that an attacked image that ' +
-      'fools the model scores higher than a clean one that it gets right; its interval is of DeLong.',
+      'fools the model scores higher than a clean one that it gets right; its interval is of DeLong, ' +
+      'for images that are independent: attacks on one photograph are not, so take it for too narrow.',
     table(
       ['Defence', 'Clean', 'Attacked', 'AUC', 'Detected at 1 % false alarms', 'at 5 %', 'at 10 %'],
       test.flatMap(({ title, detector }) =>
