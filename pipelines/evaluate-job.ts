@@ -187,7 +187,11 @@ class Evaluation {
         model: options.model,
         runtime: options.runtime,
         surrogate: this.#plan.models[1],
-        defences: ladderDefences(this.#plan).map(({ id, settings }) => ({ name: id, settings: { ...settings, seed } })),
+        defences: ladderDefences(this.#plan).map(({ id, settings, rungs }) => ({
+          name: id,
+          settings: { ...settings, seed },
+          rungs,
+        })),
         images,
         budget: PROTOCOL_BUDGET,
         seed: `attacker of ${seed}`,
