@@ -14,7 +14,7 @@ const BASES = {
   APP_IMAGE: 'the image that `build-image.mjs cpu` gave',
   PYTHON_IMAGE: 'docker.io/library/python:3.12-slim-bookworm',
   CUDA_IMAGE:
-    'onnx-cuda: docker.io/nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04; tfjs-cuda: docker.io/nvidia/cuda:11.2.2-cudnn8-runtime-ubuntu20.04',
+    'onnx-cuda: docker.io/nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04; tfjs-cuda: docker.io/nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04',
 };
 /** Images of this machine have no registry that could change them. */
 const PINNED = /@sha256:[0-9a-f]{64}$|^localhost\//;

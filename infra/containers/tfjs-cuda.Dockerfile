@@ -1,28 +1,41 @@
 # Deflector with TensorFlow.js on CUDA. Built by `node scripts/build-image.mjs tfjs-cuda`, on a CPU image with Node.js 22 or
-# older: tfjs-node 4.22 calls what later versions removed. Its TensorFlow, 2.9, is made for CUDA 11.2 and cuDNN 8, which
-# know GPUs up to Ampere (compute capability 8.6); for later ones take onnx-cuda.
+# older: tfjs-node 4.22 calls what later versions removed. The TensorFlow that its installer brings, 2.9, is made for CUDA 11.2,
+# which knows GPUs up to Ampere; here its binding runs on TensorFlow 2.18, made for CUDA 12 and cuDNN 9.
 
 # The CPU image of this version, by digest.
 ARG APP_IMAGE
 # Debian with the same Node.js, by digest.
 ARG NODE_IMAGE
-# NVIDIA's CUDA 11.2 runtime with cuDNN 8, by digest.
+# NVIDIA's CUDA 12 runtime with cuDNN 9, by digest.
 ARG CUDA_IMAGE
 
 FROM ${APP_IMAGE} AS app
 
 FROM ${NODE_IMAGE} AS tensorflow
-# Where its install script finds libtensorflow, for a mirror.
-ARG TFJS_NODE_CDN_STORAGE
-WORKDIR /tensorflow
-# The only package whose install script runs: it brings the library that the image is about.
+# Debian keeps one version of a package: the digest of the base is what pins them.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends build-essential maven python3 python3-pip \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY package.json ./
+COPY scripts/provide-tensorflow.mjs scripts/
+COPY scripts/lib scripts/lib
+COPY scripts/tensorflow scripts/tensorflow
+# Packages from npm, libtensorflow from Maven Central, headers from PyPI, each pinned by its digest; the binding is compiled.
+# That the library has code for Hopper GPUs is what the image is for.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
-    npm init --yes > /dev/null \
- && npm install --save-exact --ignore-scripts=false @tensorflow/tfjs-node-gpu@4.22.0 \
- && test -e node_modules/@tensorflow/tfjs-node-gpu/deps/lib/libtensorflow.so.2 \
- && npm sbom --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json
-COPY infra/containers/collect-licences.mjs ./
-RUN node collect-licences.mjs node_modules licences
+    XDG_CACHE_HOME=/cache npm_config_nodedir=/usr/local node scripts/provide-tensorflow.mjs 2.18-gpu \
+ && mv /cache/deflector/tensorflow-2.18-gpu-* /tensorflow \
+ && grep --quiet --text sm_90 /tensorflow/node_modules/@tensorflow/tfjs-node-gpu/deps/lib/libtensorflow_cc.so.2
+COPY infra/containers/collect-licences.mjs /build/
+WORKDIR /tensorflow
+# What the project's tests alone need goes; the rest is listed, with its terms.
+RUN rm -r node_modules/@tensorflow/tfjs-node node_modules/nsfwjs package-lock.json \
+ && npm pkg delete dependencies.@tensorflow/tfjs-node dependencies.nsfwjs \
+ && npm pkg set version=1.0.0 dependencies.@tensorflow/tfjs-node-gpu=4.22.0 \
+ && npm sbom --sbom-format=cyclonedx --sbom-type=application > sbom.cdx.json \
+ && node /build/collect-licences.mjs node_modules licences
 
 FROM ${CUDA_IMAGE}
 ARG VERSION=0.0.0

@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -34,7 +35,18 @@ const LIBRARIES = {
     artifact: 'org.tensorflow:tensorflow-core-api:0.5.0:jar:linux-x86_64',
     sha256: 'f394c5be26c8f3b644cdc77e6741b2cfe774caa8aedeb969c50e074444feac55',
   },
+  2.18: {
+    artifact: 'org.tensorflow:tensorflow-core-native:1.1.0:jar:linux-x86_64',
+    sha256: '81b0e11290ba3b2e134901395ef59f1ae616f8ab7931f0d5c3eeb89c1b97c4e6',
+  },
+  // Made for CUDA 12 and cuDNN 9, with code for GPUs up to Hopper.
+  '2.18-gpu': {
+    artifact: 'org.tensorflow:tensorflow-core-native:1.1.0:jar:linux-x86_64-gpu',
+    sha256: '9e2c48fbc444e941dc09eb998b16c8d699c8ca950d2bf09ab90871137a982826',
+  },
 };
+
+export const TENSORFLOW_VERSIONS = Object.keys(LIBRARIES);
 
 /**
  * Makes TensorFlow.js where it is not made yet; ends the process with a message where it cannot be made.
@@ -137,4 +149,20 @@ function make(work, { artifact, sha256 }, version) {
   rmSync(parts, { recursive: true });
   const rebuild = ['rebuild', '@tensorflow/tfjs-node', '--ignore-scripts=false', '--loglevel=error'];
   quiet('Compiling its binding (node-gyp)', ...npm(...rebuild), { cwd: work });
+  if (version.endsWith('-gpu')) provideGpuPackage(work, quiet);
+}
+
+/** The GPU package is the CPU one under another name: its binding and its libraries are those that were made. */
+function provideGpuPackage(work, quiet) {
+  const scope = join(work, 'node_modules', '@tensorflow');
+  const { version } = JSON.parse(readFileSync(join(scope, 'tfjs-node', 'package.json'), 'utf8'));
+  const add = ['install', '--no-save', '--ignore-scripts', '--legacy-peer-deps', '--no-audit', '--no-fund'];
+  quiet('Fetching its GPU package (npm)', ...npm(...add, '--loglevel=error', `@tensorflow/tfjs-node-gpu@${version}`), {
+    cwd: work,
+  });
+  for (const part of ['deps', join('lib', 'napi-v8')]) {
+    const target = join(scope, 'tfjs-node-gpu', part);
+    rmSync(target, { recursive: true, force: true });
+    cpSync(join(scope, 'tfjs-node', part), target, { recursive: true, verbatimSymlinks: true });
+  }
 }
