@@ -27,7 +27,8 @@ install();
 provideRedisServer();
 build();
 const { deflector } = await import('../dist/test/helpers/cli.js');
-const { startWorker, until } = await import('../dist/test/helpers/distributed.js');
+const { startService } = await import('../dist/test/helpers/cli.js');
+const { until } = await import('../dist/test/helpers/distributed.js');
 const { startRedis, startRedisCluster } = await import('../dist/test/helpers/redis-server.js');
 const { timelessLines } = await import('../dist/test/helpers/results.js');
 
@@ -76,7 +77,7 @@ async function onRedis(name, server, settingsOf) {
 /** @returns where the results are, and the processor time of each worker by its stage */
 async function distributed(job, { workers: stages, fetch }, env) {
   const threads = ['--threads', values.threads];
-  const workers = stages.map(args => startWorker([...args, ...threads], folder, env));
+  const workers = stages.map(args => startService(['worker', ...args, ...threads], folder, env));
   try {
     const out = join(folder, job);
     await call(['enqueue', data, '--job', job, '--out', out, '--chunk', `${CHUNK}`, '--fetch', fetch, ...defence], env);

@@ -3,7 +3,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { deployment, until, type WorkerProcess } from '../helpers/distributed.js';
+import type { ServiceProcess } from '../helpers/cli.js';
+import { deployment, until } from '../helpers/distributed.js';
 import { freePort } from '../helpers/free-port.js';
 import { startPrometheus } from '../helpers/prometheus.js';
 import { replay } from '../helpers/time-lapse.js';
@@ -17,7 +18,7 @@ const LONG = 3;
 async function watched(t: TestContext, images: number, interval: number, stages: readonly string[], deadly = '') {
   const at = await deployment(t, images);
   const ports = await Promise.all(stages.map(() => freePort()));
-  const start = (place: number): Promise<WorkerProcess> =>
+  const start = (place: number): Promise<ServiceProcess> =>
     at.worker([stages[place]!, '--metrics-port', `${ports[place]}`], deadly);
   const workers = await Promise.all(stages.map((_, place) => start(place)));
   const targets = ports.map((port, place) => [`worker-${place}`, `127.0.0.1:${port}`]);

@@ -1,7 +1,8 @@
 /** An upgrade in the middle of a job, stage by stage, as the chart's deployments do it: first a new pod, then an old one less. */
 import { deepStrictEqual as deepEqual, strictEqual as equal } from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { deployment, until, type WorkerProcess } from '../helpers/distributed.js';
+import type { ServiceProcess } from '../helpers/cli.js';
+import { deployment, until } from '../helpers/distributed.js';
 import { type Manifest, render } from './chart.js';
 
 const IMAGES = 400;
@@ -14,7 +15,7 @@ describe('a rolling restart of every stage in the middle of a job', () => {
     const { enqueue, worker, results, embedded, progress } = await deployment(t, IMAGES);
     const expected = await embedded();
     await enqueue('job', '--chunk', `${PER_CHUNK}`, '--fetch', 'separate');
-    const pods = new Map<string, WorkerProcess[]>();
+    const pods = new Map<string, ServiceProcess[]>();
     const start = async (stage: string) => {
       // Each image takes its time, so that there is always something in hand.
       return worker([stage, ...drainOf(deployments, stage)], stage === 'defend' ? '*=slow' : '');

@@ -3,7 +3,8 @@
  * the seed. Each must be found alone, with its cause, and all others must have their verdicts.
  */
 import { createHash } from 'node:crypto';
-import { deployment, type WorkerProcess } from '../helpers/distributed.js';
+import type { ServiceProcess } from '../helpers/cli.js';
+import { deployment } from '../helpers/distributed.js';
 import { filesBelow } from '../helpers/files.js';
 import { tinyName } from '../helpers/tiny-images.js';
 
@@ -59,7 +60,7 @@ export async function runPoisoned(
     await at.enqueue('job', '--chunk', '64', '--fetch', fetch);
     let ended = 0;
     const keepOne = async (): Promise<void> => {
-      const one: WorkerProcess = await at.worker(['--image-limit', `${IMAGE_LIMIT}`], deadly);
+      const one: ServiceProcess = await at.worker(['--image-limit', `${IMAGE_LIMIT}`], deadly);
       void one.ended.then(() => {
         if (over) return;
         ended++;

@@ -11,7 +11,8 @@ import { type ChunkPayload, chunkTask, STAGE_QUEUES, type StageQueue } from '../
 import type { Job } from '../../src/jobs/job.js';
 import { JobRecords } from '../../src/jobs/job-records.js';
 import { openBullQueue } from '../../src/queue/bull-queue.js';
-import { deployment, type WorkerProcess } from '../helpers/distributed.js';
+import type { ServiceProcess } from '../helpers/cli.js';
+import { deployment } from '../helpers/distributed.js';
 import { filesBelow } from '../helpers/files.js';
 import type { Disturbance } from '../helpers/s3-server.js';
 
@@ -62,7 +63,7 @@ type Deployment = Awaited<ReturnType<typeof deployment>>;
 /** A worker process, and the stage that takes its place when it is gone. */
 interface Deployed {
   readonly stage: string;
-  readonly process: WorkerProcess;
+  readonly process: ServiceProcess;
 }
 
 /** The n-th draw of a seed is always the same: a number from 0 to before `below`. */

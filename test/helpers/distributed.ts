@@ -1,30 +1,18 @@
 /** A distributed pipeline as it is deployed: a real Redis, worker processes, and the command line. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JobProgress } from '../../src/jobs/job.js';
 import { JobRecords } from '../../src/jobs/job-records.js';
 import { connectRedis } from '../../src/queue/redis.js';
-import { deflector, type Outcome } from './cli.js';
+import { deflector, type Outcome, type ServiceProcess, startService } from './cli.js';
 import { temporaryFolder } from './files.js';
 import { startRedis } from './redis-server.js';
-import { CLI, REPOSITORY } from './repository.js';
+import { REPOSITORY } from './repository.js';
 import { timelessLines } from './results.js';
 import { type DisturbingProxy, startProxy, startS3Server } from './s3-server.js';
 import { writeTinyImages } from './tiny-images.js';
 import { writeTinyModel } from './tiny-model.js';
-
-export interface WorkerProcess {
-  readonly child: ChildProcess;
-  /** What it said so far, on standard error. */
-  readonly log: () => string;
-  /** Ends it by a signal and waits. @returns its exit code; null where the signal ended it */
-  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null>;
-  /** Waits until it has ended by itself. */
-  readonly ended: Promise<number | null>;
-}
 
 /** What lies between processes and servers, where a test wants to disturb it. */
 export interface Lines {
@@ -57,7 +45,7 @@ export async function deployment(
   const written = await writeTinyImages(join(disk, 'in'), images);
   const place = (name: string): string => (bucket === undefined ? join(folder, name) : `s3://${bucket.name}/${name}`);
   const input = bucket === undefined ? written : place('in');
-  const workers: WorkerProcess[] = [];
+  const workers: ServiceProcess[] = [];
   const connection = await connectRedis(
     { redisUrl: redis.url, redisCluster: false, redisMaster: null, queuePrefix: 'deflector' },
     'bounded',
@@ -106,9 +94,9 @@ export async function deployment(
     connection,
     progress: async (job: string): Promise<JobProgress> => records.progress(await records.get(job)),
     /** Starts a worker process and waits until it takes chunks. @param args its stage first, where that is not `all` */
-    worker: async (args: readonly string[] = [], deadly: string = ''): Promise<WorkerProcess> => {
+    worker: async (args: readonly string[] = [], deadly: string = ''): Promise<ServiceProcess> => {
       const [stage = 'all', ...others] = args[0]?.startsWith('--') === false ? args : ['all', ...args];
-      const worker = startWorker([stage, '--threads', '1', '--lock', '2', ...others], folder, {
+      const worker = startService(['worker', stage, '--threads', '1', '--lock', '2', ...others], folder, {
         ...env,
         ...(deadly === '' ? {} : { DEADLY: deadly, NODE_OPTIONS: `--import=${HAZARD}` }),
       });
@@ -133,29 +121,3 @@ export async function until(condition: () => boolean | Promise<boolean>, patienc
 
 /** Loaded before a worker's own code; see hazard.ts. */
 const HAZARD = `file://${join(REPOSITORY, 'dist/test/helpers/hazard.js')}`;
-
-/** Starts `deflector worker ARGS`. @param env beside that of this process, but for its own settings */
-export function startWorker(
-  args: readonly string[],
-  cwd: string,
-  env: Readonly<Record<string, string>>,
-): WorkerProcess {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(DEFLECTOR_|DEBUG$|NODE_TEST_CONTEXT$)/.test(name));
-  const child = spawn(process.execPath, [CLI, 'worker', ...args], {
-    cwd,
-    env: { ...Object.fromEntries(clean), ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let log = '';
-  child.stderr.setEncoding('utf8').on('data', text => (log += text));
-  const ended = once(child, 'exit').then(([code]) => code as number | null);
-  return {
-    child,
-    log: () => log,
-    ended,
-    end: async signal => {
-      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-      return ended;
-    },
-  };
-}

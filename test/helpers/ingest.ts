@@ -1,9 +1,8 @@
 /** `deflector ingest` in a process of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import type { TestContext } from 'node:test';
+import { startService } from './cli.js';
 import { until } from './distributed.js';
-import { CLI } from './repository.js';
 
 export interface GatewayProcess {
   /** `http://127.0.0.1:PORT` */
@@ -22,24 +21,12 @@ export async function startGateway(
   env: Readonly<Record<string, string>>,
   cwd: string,
 ): Promise<GatewayProcess> {
-  const clean = Object.entries(process.env).filter(([name]) => !/^(DEFLECTOR_|DEBUG$|NODE_TEST_CONTEXT$)/.test(name));
-  const child = spawn(process.execPath, [CLI, 'ingest', '--listen', '127.0.0.1:0', '--threads', '1', ...args], {
-    cwd,
-    env: { ...Object.fromEntries(clean), ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let log = '';
-  child.stderr.setEncoding('utf8').on('data', text => (log += text));
-  const ended = once(child, 'exit').then(([code]) => code as number | null);
-  const end = (signal: 'SIGTERM' | 'SIGKILL') => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    return ended;
-  };
+  const { child, log, end } = startService(['ingest', '--listen', '127.0.0.1:0', '--threads', '1', ...args], cwd, env);
   t.after(() => end('SIGKILL'));
-  const address = () => /"address":"([^"]+)"/.exec(log)?.[1];
+  const address = () => /"address":"([^"]+)"/.exec(log())?.[1];
   await until(() => {
-    if (child.exitCode !== null) throw new Error(`the gateway ended: ${log}`);
+    if (child.exitCode !== null) throw new Error(`the gateway ended: ${log()}`);
     return address() !== undefined;
   });
-  return { url: address()!, child, log: () => log, end: () => end('SIGTERM') };
+  return { url: address()!, child, log, end: () => end('SIGTERM') };
 }

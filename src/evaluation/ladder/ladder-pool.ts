@@ -2,19 +2,11 @@
  * Worker threads that climb the ladder, each with models and a kernel of its own. All rungs of an image go to one thread:
  * what was attacked without a look at the defence is attacked once.
  */
-import { Worker } from 'node:worker_threads';
-import { DeflectorError, type ErrorCode } from '../../errors.js';
+import { CallingThread } from '../../engine/calling-thread.js';
 import { silenceOnnxRuntime } from '../../models/onnx-runtime.js';
 import type { Climb, ClimberSpec, ClimbResult } from './climber.js';
 
-/** From the pool to a thread. */
-export type ToClimber = { readonly type: 'climb'; readonly climb: Climb } | { readonly type: 'end' };
-
-/** From a thread to the pool. */
-export type FromClimber =
-  | { readonly type: 'ready' }
-  | { readonly type: 'done'; readonly result: ClimbResult }
-  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string };
+type ClimberThread = CallingThread<Climb, ClimbResult>;
 
 /** A fixed number of threads, each with one image at a time. */
 export class LadderPool {
@@ -27,12 +19,8 @@ export class LadderPool {
   /** @throws DeflectorError what opening the models throws; WORKER_LOST */
   static async start(spec: ClimberSpec, threads: number): Promise<LadderPool> {
     silenceOnnxRuntime();
-    const starts = await Promise.allSettled(Array.from({ length: threads }, () => ClimberThread.start(spec)));
-    const started = starts.flatMap(start => (start.status === 'fulfilled' ? [start.value] : []));
-    const failure = starts.find(start => start.status === 'rejected');
-    if (failure === undefined) return new LadderPool(started);
-    await Promise.all(started.map(thread => thread.end()));
-    throw failure.reason;
+    const entry = new URL('./climber-thread.js', import.meta.url);
+    return new LadderPool(await CallingThread.startAll<Climb, ClimbResult>(entry, spec, threads));
   }
 
   /**
@@ -52,7 +40,7 @@ export class LadderPool {
     const work = async (thread: ClimberThread, own: readonly T[]): Promise<void> => {
       for (const task of own) {
         if (signal.aborted || failed) return;
-        const result = await thread.climb(task.climb);
+        const result = await thread.call(task.climb);
         telling = telling.then(() => done(task, result));
         await telling;
       }
@@ -74,55 +62,4 @@ export class LadderPool {
   async close(): Promise<void> {
     await Promise.all(this.#threads.map(thread => thread.end()));
   }
-}
-
-/** One worker thread: starting ──▶ ready ◀──climb──▶ climbing ──▶ ended. */
-class ClimberThread {
-  readonly #worker: Worker;
-  readonly #exited: Promise<void>;
-
-  private constructor(worker: Worker, exited: Promise<void>) {
-    this.#worker = worker;
-    this.#exited = exited;
-  }
-
-  static async start(spec: ClimberSpec): Promise<ClimberThread> {
-    const worker = new Worker(new URL('./climber-thread.js', import.meta.url), { workerData: spec });
-    const exited = new Promise<void>(resolve => worker.once('exit', () => resolve()));
-    await answer(worker);
-    return new ClimberThread(worker, exited);
-  }
-
-  async climb(climb: Climb): Promise<ClimbResult> {
-    const answered = answer(this.#worker);
-    this.#worker.postMessage({ type: 'climb', climb } satisfies ToClimber);
-    const message = await answered;
-    if (message.type !== 'done') throw new DeflectorError('INTERNAL', 'A worker thread gave no result');
-    return message.result;
-  }
-
-  async end(): Promise<void> {
-    this.#worker.postMessage({ type: 'end' } satisfies ToClimber);
-    await this.#exited;
-  }
-}
-
-/** What a thread says next. @throws DeflectorError what failed in it; WORKER_LOST where it ends */
-function answer(worker: Worker): Promise<FromClimber> {
-  return new Promise((resolve, reject) => {
-    const lost = (why: string, cause?: unknown) =>
-      settle(() => reject(new DeflectorError('WORKER_LOST', `A worker thread was lost: ${why}`, { cause })));
-    const onError = (error: unknown) => lost(error instanceof Error ? error.message : String(error), error);
-    const onExit = () => lost('it ended');
-    const onMessage = (message: FromClimber) =>
-      settle(() => {
-        if (message.type === 'failed') reject(new DeflectorError(message.code, message.message));
-        else resolve(message);
-      });
-    const settle = (how: () => void) => {
-      worker.off('error', onError).off('exit', onExit).off('message', onMessage);
-      how();
-    };
-    worker.on('error', onError).on('exit', onExit).on('message', onMessage);
-  });
 }
