@@ -3,7 +3,7 @@
  *
  *     scratch/JOB-ID/0000/0012.pack    the images of chunk 12
  */
-import { DeflectorError } from '../errors.js';
+import { DeflectorError, type ErrorCode } from '../errors.js';
 import type { OpenFolder } from '../storage/open-store.js';
 import type { FailedImage, FetchedImage, JobItem } from '../types.js';
 import { chunkName } from './chunk-files.js';
@@ -30,6 +30,12 @@ export async function writePack(
   await openFolder(job.out).writeStream(packName(job.id, chunk), formatPack(images));
 }
 
+/** What a store says of one object that is lost or damaged: the pack has to be made again. */
+const OF_NO_USE: Readonly<Partial<Record<ErrorCode, string>>> = {
+  IMAGE_NOT_FOUND: 'is not there (any more)',
+  IMAGE_CORRUPT: 'is damaged',
+};
+
 /** Reads the pack of a chunk. @throws DeflectorError PACK_INVALID, also where it is not there; what the store throws */
 export async function* openPack(
   job: JobOfPack,
@@ -42,8 +48,9 @@ export async function* openPack(
   try {
     yield* readPack(openFolder(job.out).stream(name), items, limits);
   } catch (error) {
-    if (!(error instanceof DeflectorError) || error.code !== 'IMAGE_NOT_FOUND') throw error;
-    throw new DeflectorError('PACK_INVALID', `${name} is not there (any more)`, { cause: error });
+    const why = error instanceof DeflectorError ? OF_NO_USE[error.code] : undefined;
+    if (why === undefined) throw error;
+    throw new DeflectorError('PACK_INVALID', `${name} ${why}`, { cause: error });
   }
 }
 

@@ -56,6 +56,11 @@ export function isBehindEnd(error: unknown): boolean {
   return (error as ServiceError).name === 'InvalidRange' || (error as ServiceError).$metadata?.httpStatusCode === 416;
 }
 
+/** Whether a body came whole but is not what its checksum says. The client has no name for it, only these words. */
+export function isDamaged(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('Checksum mismatch');
+}
+
 /**
  * @param subject the key or the address that the request was for; never a secret
  * @returns the error to throw; a DeflectorError comes back as it is. What the server says in words is left to `cause`:

@@ -10,7 +10,7 @@ import { checkKey } from './keys.js';
 import { RetryBudget } from './retry-budget.js';
 import { formatS3Address, type S3Address } from './s3-address.js';
 import type { S3Connection, S3Module } from './s3-connection.js';
-import { isBehindEnd, isConditionUnmet, s3Fault } from './s3-faults.js';
+import { isBehindEnd, isConditionUnmet, isDamaged, s3Fault } from './s3-faults.js';
 import type { AddressedStore, StoreAddress } from './store-address.js';
 
 /** Bytes that are moved in one request of a stream, and from which on an object is written in parts. */
@@ -127,7 +127,10 @@ export class S3Store implements ConditionalStore, AddressedStore {
     }
   }
 
-  /** Reads an object or a range of it. A body that is cut off or too slow is asked for again, as the budget allows. */
+  /**
+   * Reads an object or a range of it. A body that is cut off, too slow or not what its checksum says is asked for again, as
+   * the budget allows.
+   */
   async #get(key: string, how: { Range?: string; IfMatch?: string | undefined }, maxBytes: number): Promise<Body> {
     for (let attempt = 1; ; attempt++) {
       const answer = await this.#send(key, 'read', ({ module, client }) =>
@@ -143,9 +146,11 @@ export class S3Store implements ConditionalStore, AddressedStore {
       } catch (error) {
         if (error instanceof DeflectorError) throw error;
         if (attempt >= this.#connection.options.s3Tries || !this.#budget.take()) {
-          throw new DeflectorError('STORE_UNAVAILABLE', `The S3 server sends no whole object: ${JSON.stringify(key)}`, {
-            cause: error,
-          });
+          // What is damaged where it lies is the same for whoever asks next, and no fault of the server's.
+          const [code, what] = isDamaged(error)
+            ? (['IMAGE_CORRUPT', 'The object is not what its checksum in S3 says'] as const)
+            : (['STORE_UNAVAILABLE', 'The S3 server sends no whole object'] as const);
+          throw new DeflectorError(code, `${what}: ${JSON.stringify(key)}`, { cause: error });
         }
         await sleep(BACKOFF_MS * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
       }

@@ -25,6 +25,9 @@ const WORKERS = { fused: ['all', 'all'], separate: ['fetch', 'defend', 'all'] } 
 /** Milliseconds between two faults, at most. */
 const LONGEST_PAUSE = 1500;
 
+/** How long what a schedule has done may take to come right: a job that needs longer is stuck. */
+const PATIENCE_MS = 300_000;
+
 /** How long a line to Redis or to the store is disturbed. */
 const DISTURBED_MS = 2000;
 
@@ -49,7 +52,8 @@ export async function runSchedule(seed: string, count = 5): Promise<Outcome> {
     const draws = drawsOf(seed);
     const store = draws(2) === 0 ? 'folder' : 's3';
     const at = await deployment(t, IMAGES, S3_PATIENCE, { store, disturbed: true });
-    return await new Schedule(draws, count, store, at).run();
+    const schedule = new Schedule(draws, count, store, at);
+    return await Promise.race([schedule.run(), schedule.stuck()]);
   } finally {
     for (const cleanup of cleanups.reverse()) await cleanup();
   }
@@ -149,6 +153,12 @@ class Schedule {
     const faults = [this.#store, this.#fetch, ...this.#done];
     if (code !== 0) return { faults, violations: [`the producer ended with exit code ${code}: ${stderr}`] };
     return { faults, violations: await this.#violations(expected) };
+  }
+
+  /** What to say where it never ends. */
+  async stuck(): Promise<Outcome> {
+    await sleep(PATIENCE_MS, undefined, { ref: false });
+    return { faults: this.#done, violations: [`the job did not end within ${PATIENCE_MS / 1000} s`] };
   }
 
   async #violations(expected: readonly string[]): Promise<string[]> {

@@ -138,6 +138,19 @@ describe('S3Store reads', () => {
     }
   });
 
+  it('nothing that is not what its checksum says, and blames the object', async () => {
+    const { name, folder } = await server.bucket();
+    const store = server.connect({ s3Tries: 2 }).open({ bucket: name, key: '' });
+    const bytes = randomBytes(300_000);
+    await store.write('a', bytes);
+    bytes[1000]! ^= 0x40;
+    await writeFile(join(folder, 'a'), bytes);
+    await assert.rejects(store.read('a', LIMIT), withCode('IMAGE_CORRUPT'));
+    await assert.rejects(async () => {
+      for await (const _ of store.stream('a'));
+    }, withCode('IMAGE_CORRUPT'));
+  });
+
   it('over connections that it keeps', async () => {
     const store = await open({ s3Endpoint: proxy.endpoint });
     await store.write('a', randomBytes(1000));
