@@ -36,7 +36,8 @@ if (needs('images')) provideContainerTools();
 
 const counts = await runTests(
   tests.map(name => join(root, 'dist/test/cluster', `${name}.test.js`)),
-  { concurrency: 1, title: file => file.replace(/^.*\/|\.test\.js$/g, '') },
+  // The alerts, first by name and longest, mostly wait for time to pass.
+  { concurrency: 2, title: file => file.replace(/^.*\/|\.test\.js$/g, '') },
 );
 if (counts.skipped > 0) console.log(`${counts.skipped} skipped`);
 console.log(`${counts.passed} passed, ${counts.failed} failed`);
